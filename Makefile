@@ -1,0 +1,62 @@
+# Everything here runs from a fresh clone: `make test` makes its own environment first.
+# PYTHON names the interpreter to start from; VENV, where the environment goes.
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What the installed package is built from, apart from Python files, which are used where they lie.
+NATIVE := $(wildcard native/CMakeLists.txt native/*.cpp native/*.hpp native/*.h)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv dev digits test test-all lint clean
+
+help:  ## list the targets
+	@echo "Pellucid. make TARGET [PYTHON=python3.12] [VENV=.venv]"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	  awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+venv: $(VENV)/.installed  ## an environment in .venv with the package installed
+
+dev: $(VENV)/.dev  ## the same, with what the checks need
+
+digits: $(VENV)/.installed  ## train a network on the embedded handwritten digits
+	@$(BIN)/python examples/digits.py
+
+test: lint  ## the checks and the tests, the long ones left out
+	@echo "pytest"
+	@$(BIN)/python -m pytest -q
+
+test-all: lint  ## the checks and every test
+	@echo "pytest, long tests too"
+	@$(BIN)/python -m pytest -q -m "long or not long"
+
+lint: $(VENV)/.dev  ## style and types alone
+	@echo "ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || \
+	  { echo "run $(BIN)/ruff format to lay these files out"; $(BIN)/ruff format --check .; exit 1; }
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+
+clean:  ## remove the environment and everything built
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Pellucid needs Python 3.11 or later; '$(PYTHON)' is" \
+	    "$$($(PYTHON) --version 2>&1 || echo missing). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "making the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml CMakeLists.txt $(NATIVE) | $(BIN)/python
+	@echo "installing pellucid into $(VENV) (a minute, the first time)"
+	@$(PIP) install --editable '.[images]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@echo "installing what the checks need (some minutes, the first time)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
