@@ -100,9 +100,12 @@ class LeCunNormal(Initializer):
 class Normal(Initializer):
     """Normal with this mean and standard deviation, whatever the fans.
 
-    Args:
-        mean: The middle.
-        std: The standard deviation, 0 or more.
+    Parameters
+    ----------
+    mean : float, default 0
+        The middle.
+    std : float, default 1
+        The standard deviation, 0 or more.
     """
 
     mean: float = 0.0
@@ -122,9 +125,12 @@ class Normal(Initializer):
 class Uniform(Initializer):
     """Uniform in [low, high), whatever the fans.
 
-    Args:
-        low: The lower limit.
-        high: The upper limit, not below the lower one.
+    Parameters
+    ----------
+    low : float, default -0.05
+        The lower limit.
+    high : float, default 0.05
+        The upper limit, not below the lower one.
     """
 
     low: float = -0.05
@@ -160,8 +166,10 @@ class Ones(Initializer):
 class Constant(Initializer):
     """The same value everywhere.
 
-    Args:
-        value: That value.
+    Parameters
+    ----------
+    value : float, default 0
+        That value.
     """
 
     value: float = 0.0
@@ -177,9 +185,11 @@ class Constant(Initializer):
 class Exact(Initializer):
     """Exactly these values, for a worked example or weights from elsewhere.
 
-    Args:
-        values: An array or nested sequence of finite numbers in the parameter's own shape; kept
-            as nested tuples.
+    Parameters
+    ----------
+    values : array or nested sequence of numbers
+        An array or nested sequence of finite numbers in the parameter's own shape; kept
+        as nested tuples.
 
     >>> Exact([[1, 2], [3, 4]])((2, 2), None, Stream(0, "unused"))
     array([[1., 2.],
