@@ -1,6 +1,8 @@
 # Everything here runs from a fresh clone: `make test` makes its own environment first.
 # PYTHON names the interpreter to start from; VENV, where the environment goes.
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; \
+  done; echo python3)
 VENV ?= .venv
 
 BIN := $(VENV)/bin
