@@ -59,6 +59,7 @@ class Loss(Description, ABC):
     scale: float = field(default=1.0, kw_only=True)
 
     takes_logits: ClassVar[bool] = False  # a Softmax or Sigmoid before it would be a mistake
+    default_metrics: ClassVar[tuple[str, ...]] = ()  # shown where none are asked for
     __array_ufunc__: ClassVar[None] = None  # np.float64(0.5) * loss comes to __rmul__
 
     def __post_init__(self) -> None:
@@ -87,10 +88,6 @@ class Loss(Description, ABC):
     def link(self, y_pred: Array) -> Array:
         """What an output means, as `predict` returns it. By default: what it is."""
         return y_pred
-
-    def default_metrics(self, output: RowShape) -> tuple[str, ...]:
-        """The names of the metrics shown when none are asked for, given a row's output shape."""
-        return ()
 
     @final
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -184,6 +181,7 @@ class CrossEntropy(Loss):
     allow_squashed: bool = False
 
     takes_logits: ClassVar[bool] = True
+    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def prepare(self, y_true: Any, output: RowShape) -> Array:
         if not output or output[-1] is None or output[-1] < 2:
@@ -233,9 +231,6 @@ class CrossEntropy(Loss):
         p /= p.sum(axis=-1, keepdims=True)
         return p
 
-    def default_metrics(self, output: RowShape) -> tuple[str, ...]:
-        return ("accuracy",)
-
 
 @dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
@@ -271,6 +266,7 @@ class BinaryCrossEntropy(Loss):
     allow_squashed: bool = False
 
     takes_logits: ClassVar[bool] = True
+    default_metrics: ClassVar[tuple[str, ...]] = ("binary_accuracy",)
     aliases: ClassVar[dict[str, str]] = {"pos_weight": "positive_weight"}
 
     def __post_init__(self) -> None:
@@ -331,9 +327,6 @@ class BinaryCrossEntropy(Loss):
 
     def link(self, y_pred: Array) -> Array:
         return _sigmoid(y_pred, np.exp(-np.abs(y_pred)))
-
-    def default_metrics(self, output: RowShape) -> tuple[str, ...]:
-        return ("accuracy",) if output in {(), (1,)} else ("binary_accuracy",)
 
 
 _NAMES: dict[str, type[MSE] | type[CrossEntropy] | type[BinaryCrossEntropy]] = {
