@@ -1,0 +1,115 @@
+"""Pellucid: neural networks in NumPy that you can read, look into, and use.
+
+The public names, and nothing else. Optional parts are imported when first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pellucid.description import register
+from pellucid.errors import PellucidError
+from pellucid.events import Observer
+from pellucid.initializers import (
+    Constant,
+    Exact,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    LeCunNormal,
+    LeCunUniform,
+    Normal,
+    Ones,
+    Uniform,
+    Zeros,
+)
+from pellucid.layers import (
+    Activation,
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Identity,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Rescale,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Standardize,
+    Tanh,
+)
+from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
+from pellucid.network.graph import Input, shared
+from pellucid.network.network import Network
+from pellucid.optimizers import SGD, Adam, AdamW, Optimizer
+from pellucid.penalties import L1, L2, Penalty
+from pellucid.schedules import Cosine, Schedule, WarmUp
+
+if TYPE_CHECKING:
+    from pellucid.engine.threads import set_threads
+    from pellucid.insight.gradcheck import gradcheck as gradcheck
+    from pellucid.training import Checkpoint, EarlyStopping
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Checkpoint": "pellucid.training",
+    "EarlyStopping": "pellucid.training",
+    "gradcheck": "pellucid.insight",
+    "set_threads": "pellucid.engine.threads",
+}
+
+__all__ = [
+    "L1", "L2", "MSE", "SGD", "Activation", "Adam", "AdamW", "Add", "AvgPool2D", "BatchNorm",
+    "BinaryCrossEntropy", "Checkpoint", "Concatenate", "Constant", "Conv2D", "Cosine",
+    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Embedding", "Exact", "Flatten",
+    "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "Input",
+    "Layer", "LeCunNormal", "LeCunUniform", "LeakyReLU", "Loss", "MaxPool2D", "Network", "Normal",
+    "Observer", "Ones", "Optimizer", "PellucidError", "Penalty", "ReLU", "Rescale", "Reshape",
+    "Schedule", "Sigmoid", "Softmax", "Standardize", "Tanh", "Uniform", "WarmUp", "Zeros",
+    "gradcheck", "mlp", "register", "set_threads", "shared",
+]  # fmt: skip
+
+
+def mlp(sizes: list[int], activation: Activation | None = None, **options: Any) -> Network:
+    """A plain network of dense layers in one line.
+
+    >>> mlp([64, 15, 10]).parameters["dense_1/W"].shape
+    (64, 15)
+    """
+    layers: list[Layer] = []
+    for units in sizes[1:-1]:
+        layers += [Dense(units), activation if activation is not None else ReLU()]
+    return Network([*layers, Dense(sizes[-1])], inputs=sizes[0], **options)
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in ("data", "insight", "training", "formats", "engine"):
+        return importlib.import_module(f"pellucid.{name}")
+    raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def _follow_environment() -> None:
+    import os
+
+    if "PELLUCID_NUM_THREADS" in os.environ:
+        from pellucid.engine.threads import from_environment
+
+        from_environment()
+
+
+_follow_environment()

@@ -1,0 +1,183 @@
+"""Frozen descriptions: what layers, losses, optimizers, schedules, initialisers and metrics are.
+
+A description is a frozen dataclass whose fields are JSON values, tuples of them, or further
+descriptions; it holds no arrays. That makes it comparable, printable, picklable and savable by
+name, and lets one object be used in many networks. This module gives all of them three things:
+option names that are checked ("did you mean"), a JSON form and back, and a registry of names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABCMeta
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
+
+from pellucid.errors import FileFormatError, OptionError, did_you_mean
+
+_registry: dict[str, type[Description]] = {}
+T = TypeVar("T", bound="type[Description]")
+
+
+class _CheckedOptions(ABCMeta):
+    """Translates well-known aliases and names the nearest option when one is unknown."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if dataclasses.is_dataclass(cls):
+            known = [field.name for field in dataclasses.fields(cls) if field.init]
+            aliases: dict[str, str] = cls.aliases  # type: ignore[attr-defined]
+            for word in list(options):
+                if word in known:
+                    continue
+                if word not in aliases:
+                    raise OptionError(
+                        f"{cls.__name__} has no option {word!r}. {did_you_mean(word, known)}"
+                    )
+                if aliases[word] in options:
+                    raise OptionError(f"{cls.__name__}: {word} and {aliases[word]} are one option")
+                options[aliases[word]] = options.pop(word)
+        try:
+            return super().__call__(*args, **options)
+        except TypeError as error:
+            if isinstance(error, OptionError) or "__init__()" not in str(error):
+                raise
+            raise OptionError(str(error).replace("__init__()", cls.__name__)) from None
+
+
+class Description(metaclass=_CheckedOptions):
+    """Base of everything that describes and holds no arrays."""
+
+    aliases: ClassVar[dict[str, str]] = {}
+    registered_name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.registered_name = cls.__name__
+        if cls.__module__.startswith("pellucid."):
+            _registry[cls.__name__] = cls
+
+    def to_config(self) -> dict[str, Any]:
+        """The description as JSON values: its registered name under "type", then its fields."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        config = {field.name: _to_json(getattr(self, field.name)) for field in fields}
+        return {"type": self.registered_name, **config}
+
+    @staticmethod
+    def from_config(config: dict[str, Any]) -> Description:
+        """The description that `to_config` wrote; a FileFormatError for an unknown type."""
+        options = dict(config)
+        name = options.pop("type", None)
+        if not isinstance(name, str) or name not in _registry:
+            raise FileFormatError(
+                f"unknown type {name!r}: if it is your own class, import the module that holds it "
+                f"and its @register({name!r}) first. {did_you_mean(str(name), _registry)}"
+            )
+        return _registry[name](**{key: _from_json(value) for key, value in options.items()})
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def __repr__(self) -> str:
+        """The call that makes it, without the options left at their defaults."""
+        shown = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            required = field.default is dataclasses.MISSING
+            if required and not field.kw_only:
+                shown.append(repr(value))
+            elif required or value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def register(name: str) -> Callable[[T], T]:
+    """Names a class of yours, so that networks that use it can be saved and loaded.
+
+    >>> from dataclasses import dataclass
+    >>> from pellucid.layers import Activation
+    >>> @register("example.Square")
+    ... @dataclass(frozen=True, repr=False)
+    ... class Square(Activation):
+    ...     def value(self, z):
+    ...         return z * z
+    ...     def slope(self, z, a):
+    ...         return 2 * z
+    """
+
+    def decorate(cls: T) -> T:
+        if not dataclasses.is_dataclass(cls):
+            raise OptionError(f"{cls.__name__} must be a frozen dataclass to be registered")
+        other = _registry.get(name)
+        if other is not None and (other.__module__, other.__qualname__) != (
+            cls.__module__,
+            cls.__qualname__,
+        ):
+            raise OptionError(f"{name!r} is already registered, for {other.__qualname__}")
+        cls.registered_name = name
+        _registry[name] = cls
+        return cls
+
+    return decorate
+
+
+def is_registered(description: Description) -> bool:
+    """Whether a file can name this description's class."""
+    return _registry.get(description.registered_name) is type(description)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Description):
+        return value.to_config()
+    if isinstance(value, tuple | list):
+        return [_to_json(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    raise OptionError(f"a description holds JSON values, not {type(value).__name__}: {value!r}")
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Description.from_config(value)
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    return value
+
+
+def number(
+    owner: object, option: str, *, above: float | None = None, at_least: float | None = None,
+    below: float | None = None, at_most: float | None = None, integer: bool = False,
+) -> None:  # fmt: skip
+    """Checks that an option of a description is a finite number in its range.
+
+    Raises OptionError naming the class, the option, its range and its value.
+    """
+    value = getattr(owner, option)
+    kinds = (int,) if integer else (int, float)
+    bounds = [
+        (above, "above", lambda v, b: v > b),
+        (at_least, "at least", lambda v, b: v >= b),
+        (below, "below", lambda v, b: v < b),
+        (at_most, "at most", lambda v, b: v <= b),
+    ]
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    fine = isinstance(value, kinds) and not isinstance(value, bool)
+    fine = fine and abs(value) < float("inf")
+    fine = fine and all(bound is None or test(value, bound) for bound, _, test in bounds)
+    if not fine:
+        wanted = " and ".join(f"{word} {bound:g}" for bound, word, _ in bounds if bound is not None)
+        kind = "a whole number" if integer else "a finite number"
+        raise OptionError(
+            f"{type(owner).__name__}: {option} must be {kind} {wanted}".rstrip()
+            + f", not {getattr(owner, option)!r}"
+        )
+
+
+def one_of(owner: object, option: str, choices: tuple[Any, ...]) -> None:
+    """Checks that an option is one of `choices`; the OptionError names them and the nearest."""
+    value = getattr(owner, option)
+    if value not in choices:
+        hint = did_you_mean(value, choices) if isinstance(value, str) else f"Known: {choices}."
+        raise OptionError(f"{type(owner).__name__}: {option} cannot be {value!r}. {hint}")

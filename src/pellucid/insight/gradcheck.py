@@ -1,0 +1,235 @@
+"""gradcheck: every gradient against central differences, both numbers shown.
+
+A gradient g is right when, along any direction d, the loss changes as it says:
+
+    (L(θ + εd) − L(θ − εd)) / 2ε  ≈  g·d                     with an error of order ε²
+
+One random direction tests all entries of an array at once with two forward passes; single entries
+are then tested too, because they are easier to understand when something is wrong. Everything
+runs in a float64 copy with the same dropout masks, and nothing of the network changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine.base import compile_network
+from pellucid.errors import GradientError, OptionError
+from pellucid.layers.base import Cache, Layer, as_float
+from pellucid.losses import Loss
+from pellucid.network.graph import Input
+from pellucid.network.network import Network
+from pellucid.random import Stream
+from pellucid.training.batches import ArrayBatches, as_data
+
+Array = NDArray[Any]
+
+
+class Comparison(NamedTuple):
+    """One number by backpropagation beside the same by central differences."""
+
+    array: str
+    what: str
+    analytic: float
+    numeric: float
+    error: float
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """All comparisons of a gradient check; `passed` and the worst one."""
+
+    comparisons: list[Comparison]
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every error is below the tolerance."""
+        return all(c.error <= self.tolerance for c in self.comparisons)
+
+    @property
+    def worst(self) -> Comparison:
+        """The comparison with the largest error."""
+        return max(self.comparisons, key=lambda c: c.error)
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(c.array for c in self.comparisons))
+        width = max(map(len, names), default=0)
+        lines = [f"{'':{width}}    backpropagation  central difference  relative error"]
+        for name in names:
+            worst = max((c for c in self.comparisons if c.array == name), key=lambda c: c.error)
+            mark = "ok" if worst.error <= self.tolerance else f"WRONG, at {worst.what}"
+            lines.append(
+                f"{name:<{width}}  {worst.analytic:>17.9g} {worst.numeric:>19.9g} "
+                f"{worst.error:>15.1e}  {mark}"
+            )
+        return "\n".join(lines)
+
+
+def gradcheck(
+    target: Network | Layer | Loss, x: Any, y: Any = None, *, sample_weight: Any = None,
+    directions: int = 3, entries: int = 5, tolerance: float = 1e-6, seed: int = 0,
+) -> GradientReport:  # fmt: skip
+    """Checks the gradients of a network, a layer or a loss, and returns the comparisons.
+
+    Parameters
+    ----------
+    target : Network with a loss, Layer, or Loss
+    x, y : a batch; for a layer only `x` (a tuple where it takes several), for a loss the targets
+        `x` and the predictions `y`
+    directions, entries : random directions and single entries tested of each array
+    tolerance : largest relative error, |a − n| / max(|a|, |n|, 1e-3·largest gradient entry, 1e-8)
+
+    Raises
+    ------
+    GradientError
+        Naming the failing arrays with both numbers.
+
+    >>> from pellucid import Dense
+    >>> gradcheck(Dense(2), np.ones((3, 4))).passed
+    True
+    """
+    if isinstance(target, Loss):
+        report = _check_loss(target, x, y, directions, entries, tolerance, seed)
+    elif isinstance(target, Layer | Network):
+        net = target if isinstance(target, Network) else _around(target, x)
+        if isinstance(target, Layer):
+            x, y = _named_inputs(net, x), np.zeros(_output_shape(net, x))
+        report = _check_network(net, x, y, sample_weight, directions, entries, tolerance, seed)
+    else:
+        raise OptionError(f"gradcheck takes a network, a layer or a loss, not {target!r}")
+    if not report.passed:
+        bad = dict.fromkeys(c.array for c in report.comparisons if c.error > tolerance)
+        raise GradientError(
+            f"the gradient of {', '.join(bad)} does not agree with central differences\n{report}"
+        )
+    return report
+
+
+def _check_network(
+    net: Network, x: Any, y: Any, sample_weight: Any, directions: int, entries: int,
+    tolerance: float, seed: int,
+) -> GradientReport:  # fmt: skip
+    net.inputs_for(x)
+    twin = net.astype("float64")
+    data = as_data(twin, x, y, sample_weight)
+    parts = ArrayBatches(twin, data, None, max(data.rows, 1)).get(0)
+    if not parts:
+        raise OptionError("gradcheck needs at least one row")
+    batch = parts[0]._replace(inputs={k: np.array(a) for k, a in parts[0].inputs.items()})
+    program = compile_network(twin, input_gradients=True)
+
+    def value() -> float:
+        program.begin()
+        program.forward(batch)
+        return program.loss()
+
+    value()
+    slopes = {k: np.array(d) for k, d in program.backward().items()}
+    found: list[Comparison] = []
+    pairs = [(n, a, program.gradients[n].copy()) for n, a in twin.parameters.items()]
+    pairs += [(n, batch.inputs[n], d) for n, d in slopes.items()]
+    for name, array, gradient in pairs:
+        found += _compare(name, array, gradient, value, directions, entries, seed)
+    return GradientReport(found, tolerance)
+
+
+def _check_loss(
+    loss: Loss, y_true: Any, y_pred: Any, directions: int, entries: int, tolerance: float, seed: int
+) -> GradientReport:
+    prediction = np.array(as_float(y_pred), np.float64)
+    target = loss.prepare(np.asarray(y_true), prediction.shape[1:])
+
+    def value() -> float:
+        return float(loss.forward(target, prediction, Cache()).sum())
+
+    cache = Cache()
+    loss.forward(target, prediction, cache)
+    gradient = loss.backward(cache)
+    found = _compare("y_pred", prediction, gradient, value, directions, entries, seed)
+    return GradientReport(found, tolerance)
+
+
+def _compare(
+    name: str, array: Array, gradient: Array, value: Callable[[], float], directions: int,
+    entries: int, seed: int,
+) -> list[Comparison]:  # fmt: skip
+    """Compares one array's gradient along random directions and at single entries."""
+    if array.size == 0:
+        return []
+    if gradient.shape != array.shape:
+        raise GradientError(f"{name} has shape {array.shape}, its gradient {gradient.shape}")
+    floor = max(1e-3 * float(np.abs(gradient).max()), 1e-8)
+    start = array.copy()
+    found = []
+    for what, direction in _directions(name, array.shape, directions, entries, seed):
+        analytic = float((gradient * direction).sum())
+        numeric, error = 0.0, np.inf
+        for epsilon in (1e-5, 1e-6, 1e-4):  # a kink inside one step is missed by another
+            array[...] = start + epsilon * direction
+            above = value()
+            array[...] = start - epsilon * direction
+            tried = (above - value()) / (2 * epsilon)
+            wrong = abs(analytic - tried) / max(abs(analytic), abs(tried), floor)
+            if not wrong >= error:
+                numeric, error = tried, wrong
+            if error < 1e-8:
+                break
+        array[...] = start
+        found.append(Comparison(name, what, analytic, numeric, float(error)))
+    return found
+
+
+def _directions(
+    name: str, shape: tuple[int, ...], directions: int, entries: int, seed: int
+) -> Iterator[tuple[str, Array]]:
+    stream = Stream(seed, "gradcheck", name)
+    for _ in range(directions):
+        yield "a random direction", stream.normal(shape)
+    size = int(np.prod(shape))
+    for flat in stream.permutation(size)[:entries]:
+        direction = np.zeros(shape)
+        place = np.unravel_index(int(flat), shape)
+        direction[place] = 1.0
+        yield f"entry [{', '.join(map(str, place))}]", direction
+
+
+class _Projection(Loss):
+    """The sum of a layer's outputs times fixed random numbers: tests every output at once."""
+
+    def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
+        cache.weights = Stream(0, "projection").normal(y_pred.shape)
+        products: Array = cache.weights * y_pred
+        return products.reshape(len(y_pred), -1).sum(axis=1)
+
+    def backward(self, cache: Cache) -> Array:
+        weights: Array = cache.weights
+        return weights
+
+
+def _around(layer: Layer, x: Any) -> Network:
+    """A network of one layer whose loss looks at every output."""
+    arrays = [np.asarray(a) for a in (x if isinstance(x, tuple) else (x,))]
+    kind = "int" if layer.takes_integers else "float"
+    inputs = [Input(a.shape[1:], kind, name=f"x{i}") for i, a in enumerate(arrays)]  # type: ignore[arg-type]
+    outputs = layer(*inputs)
+    names = list(outputs) if isinstance(outputs, tuple) else [outputs]
+    net = Network(inputs=inputs, outputs=names, dtype="float64")
+    net.loss = {name: _Projection() for name in net.graph.outputs}
+    for name, array in net.parameters.items():  # zeros and ones would hide mistakes
+        array[...] = Stream(0, "gradcheck", name).normal(array.shape, std=0.5) + 0.1
+    return net
+
+
+def _named_inputs(net: Network, x: Any) -> dict[str, Any]:
+    return dict(zip(net.graph.inputs, x if isinstance(x, tuple) else (x,), strict=True))
+
+
+def _output_shape(net: Network, x: Any) -> Any:
+    outputs = net(_named_inputs(net, x))
+    return outputs.shape if hasattr(outputs, "shape") else None

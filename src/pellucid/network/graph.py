@@ -1,0 +1,399 @@
+"""Nodes and shapes: how layers are wired, named and checked before anything is computed.
+
+A `Symbol` stands for an array that does not exist yet. Calling a layer on symbols makes another
+symbol and checks the shapes at once, so a mistake is reported where it is written. `trace_graph`
+walks back from the outputs and lists the nodes in an order in which they can run. A plain list of
+layers is wired the same way, one after another, so there is one kind of graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pellucid.description import Description
+from pellucid.errors import GraphError, PellucidError, ShapeError
+from pellucid.initializers import Auto
+from pellucid.layers.base import Kind, Layer, ParameterSpec, Shape, Spec, StateSpec
+
+
+class Symbol:
+    """An array to come: output `output` of `layer` on `inputs`, or an input where layer is None."""
+
+    def __init__(
+        self, spec: Spec, layer: Layer | None, inputs: tuple[Symbol, ...], *,
+        name: str | None = None, owner: str | None = None, output: int = 0,
+        siblings: tuple[Symbol, ...] = (),
+    ) -> None:  # fmt: skip
+        self.spec = spec
+        self.layer = layer
+        self.inputs = inputs
+        self.name = name
+        self.owner = owner
+        self.output = output
+        self.first: Symbol = siblings[0] if siblings else self
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one row, None where a length is unknown."""
+        return self.spec.shape
+
+    def __repr__(self) -> str:
+        what = repr(self.layer) if self.layer is not None else "Input"
+        return f"<{self.name or what}: {self.spec}>"
+
+
+def Input(
+    shape: int | Sequence[int | None], dtype: Kind = "float", name: str | None = None
+) -> Symbol:
+    """A place where data comes in; `shape` is that of one row, without the batch axis.
+
+    >>> Input((28, 28, 1)).shape
+    (28, 28, 1)
+    """
+    if dtype not in ("float", "int"):
+        raise GraphError(f"Input dtype is 'float' or 'int', not {dtype!r}")
+    lengths: Shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    for n in lengths:
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise ShapeError(f"Input shape {lengths} must hold whole numbers of 1 or more, or None")
+    return Symbol(Spec(lengths, dtype), None, (), name=name)
+
+
+@dataclass(frozen=True, repr=False)
+class Shared(Description):
+    """A layer whose every use in a network has the same parameters; made by `shared`."""
+
+    layer: Layer
+    name: str
+
+    def __call__(self, *inputs: Symbol) -> Any:
+        """A new node that uses the shared parameters."""
+        flat = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], list | tuple) else inputs
+        return apply(self.layer, tuple(flat), owner=self.name)
+
+
+def shared(layer: Layer, name: str) -> Shared:
+    """The layer as one that owns its parameters together with all its other uses.
+
+    >>> tower = shared(Dense(8), name="tower")          # doctest: +SKIP
+    >>> left, right = tower(x), tower(y)                # doctest: +SKIP
+    """
+    if not isinstance(layer, Layer):
+        raise GraphError(f"shared takes a layer, not {layer!r}")
+    return Shared(layer, name)
+
+
+def apply(layer: Layer, inputs: tuple[Any, ...], owner: str | None = None) -> Any:
+    """A node: `layer` on symbols. One Symbol, or a tuple where the layer has several outputs."""
+    if not all(isinstance(x, Symbol) for x in inputs):
+        raise GraphError(f"{layer!r} was called on symbols and arrays together: use one kind")
+    try:
+        _check_inputs(layer, inputs)
+        result = layer.output_spec(*(x.spec for x in inputs))
+    except ShapeError as error:
+        raise ShapeError(f"{error}\n\n{_path_table(layer, inputs)}") from None
+    if isinstance(result, Spec):
+        return Symbol(result, layer, inputs, name=layer.name, owner=owner)
+    first = Symbol(result[0], layer, inputs, name=layer.name, owner=owner)
+    rest = [
+        Symbol(spec, layer, inputs, name=layer.name, owner=owner, output=i, siblings=(first,))
+        for i, spec in enumerate(result[1:], start=1)
+    ]
+    return (first, *rest)
+
+
+def _check_inputs(layer: Layer, inputs: tuple[Symbol, ...]) -> None:
+    wanted = layer.arity
+    if (wanted is not None and len(inputs) != wanted) or (wanted is None and len(inputs) < 2):
+        raise ShapeError(f"{layer!r} takes {wanted or 'two or more'} input(s), not {len(inputs)}")
+    for x in inputs:
+        if layer.takes_integers and x.spec.dtype != "int":
+            raise ShapeError(
+                f"{layer!r} reads whole numbers, but {x!r} carries floats: "
+                "use Input(..., dtype='int') and feed it directly"
+            )
+        if not layer.takes_integers and x.spec.dtype == "int" and x.layer is not None:
+            raise ShapeError(f"{layer!r} needs floats, but {x!r} carries whole numbers")
+
+
+def _path_table(layer: Layer, inputs: tuple[Symbol, ...]) -> str:
+    """The layers up to a failing one, as a table with the shape that leaves each."""
+    path: list[Symbol] = []
+    walk: Symbol | None = inputs[0] if inputs else None
+    while walk is not None:
+        path.append(walk)
+        walk = walk.inputs[0] if walk.inputs else None
+    lines = [f"  {repr(s.layer) if s.layer else 'Input':<44} → {s.spec}" for s in reversed(path)]
+    others = "".join(f"\n  {'also fed by ' + repr(x):<44}" for x in inputs[1:])
+    return "\n".join(lines) + others + f"\n  {layer!r:<44} ← does not fit here"
+
+
+class Source(NamedTuple):
+    """Where an array comes from: the node's place in the order, and which of its outputs."""
+
+    node: int
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """One use of a layer in a network (an input where `layer` is None)."""
+
+    name: str
+    layer: Layer | None
+    inputs: tuple[Source, ...]
+    outputs: tuple[Spec, ...]
+    owner: str
+
+    @property
+    def spec(self) -> Spec:
+        """The spec of the first output."""
+        return self.outputs[0]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can run, inputs first; nothing here holds an array."""
+
+    nodes: tuple[Node, ...]
+    outputs: dict[str, Source]
+
+    @property
+    def inputs(self) -> dict[str, Spec]:
+        """The inputs' specs by name."""
+        return {node.name: node.spec for node in self.nodes if node.layer is None}
+
+    @property
+    def output_specs(self) -> dict[str, Spec]:
+        """The outputs' specs by name."""
+        return {name: self.nodes[s.node].outputs[s.output] for name, s in self.outputs.items()}
+
+    def owners(self) -> dict[str, Node]:
+        """The first node of each owner of parameters or state, in order."""
+        found: dict[str, Node] = {}
+        for node in self.nodes:
+            if node.layer is not None:
+                found.setdefault(node.owner, node)
+        return found
+
+    def input_specs(self, node: Node) -> list[Spec]:
+        """The specs of what feeds a node."""
+        return [self.nodes[s.node].outputs[s.output] for s in node.inputs]
+
+    def consumers(self, index: int) -> list[int]:
+        """The nodes that read a node's outputs, in order."""
+        return [i for i, n in enumerate(self.nodes) if any(s.node == index for s in n.inputs)]
+
+    def parameter_specs(self) -> dict[str, ParameterSpec]:
+        """Every parameter by ``owner/name``, with "auto" initialisers resolved."""
+        return {
+            f"{owner}/{key}": spec._replace(initializer=self._resolve(node, spec))
+            for owner, node in self.owners().items()
+            for key, spec in _layer_of(node).parameter_specs(*self.input_specs(node)).items()
+        }
+
+    def state_specs(self) -> dict[str, StateSpec]:
+        """Every state array by ``owner/name``."""
+        return {
+            f"{owner}/{key}": spec
+            for owner, node in self.owners().items()
+            for key, spec in _layer_of(node).state_specs(*self.input_specs(node)).items()
+        }
+
+    def _resolve(self, node: Node, spec: ParameterSpec) -> Any:
+        """What "auto" becomes: decided by the first activation downstream."""
+        if not isinstance(spec.initializer, Auto):
+            return spec.initializer
+        queue = self.consumers(self.nodes.index(node))
+        while queue:
+            index = queue.pop(0)
+            family = _layer_of(self.nodes[index]).initialization
+            if family is not None:
+                return spec.initializer.resolve(family)
+            queue += self.consumers(index)
+        return spec.initializer.resolve("glorot")
+
+    def to_config(self) -> dict[str, Any]:
+        """The graph as JSON values."""
+        nodes = [
+            {
+                "name": node.name,
+                "layer": node.layer.to_config() if node.layer else None,
+                "inputs": [[self.nodes[s.node].name, s.output] for s in node.inputs],
+                **({"owner": node.owner} if node.owner != node.name else {}),
+                **(
+                    {} if node.layer else {"shape": list(node.spec.shape), "dtype": node.spec.dtype}
+                ),
+            }
+            for node in self.nodes
+        ]
+        outputs = [[self.nodes[s.node].name, s.output] for s in self.outputs.values()]
+        return {"nodes": nodes, "outputs": outputs}
+
+
+def _layer_of(node: Node) -> Layer:
+    assert node.layer is not None, node.name
+    return node.layer
+
+
+def chain(layers: Iterable[Any], start: Symbol) -> Symbol:
+    """The symbol at the end of `layers`, applied one after another from `start`."""
+    x = start
+    for layer in layers:
+        if not isinstance(layer, Layer | Shared):
+            hint = "ReLU()" if isinstance(layer, type) else "a layer such as Dense(10)"
+            raise GraphError(f"a network is made of layers; got {layer!r}, expected e.g. {hint}")
+        x = layer(x)
+        if not isinstance(x, Symbol):
+            raise GraphError(f"{layer!r} has several outputs: use Network(inputs=..., outputs=...)")
+    return x
+
+
+def trace_graph(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> Graph:
+    """The graph between `inputs` and `outputs`: nodes ordered, named and checked."""
+    order = _order(inputs, outputs)
+    names = _names(order)
+    index = {symbol: i for i, symbol in enumerate(order)}
+    specs = _output_specs(order)
+    nodes = []
+    for symbol, name in zip(order, names, strict=True):
+        sources = tuple(Source(index[x.first], x.output) for x in symbol.inputs)
+        nodes.append(Node(name, symbol.layer, sources, specs[symbol], symbol.owner or name))
+    graph = Graph(tuple(nodes), _named_outputs(outputs, index, names, specs))
+    _check_owners(graph)
+    return graph
+
+
+def _order(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[Symbol]:
+    """Depth first from the outputs, without recursion: networks may be deep."""
+    order: dict[Symbol, None] = dict.fromkeys(inputs)
+    for symbol in [*inputs, *outputs]:
+        if not isinstance(symbol, Symbol):
+            raise GraphError(f"inputs and outputs are made by Input and layers, not {symbol!r}")
+    stack = [(symbol.first, False) for symbol in reversed(outputs)]
+    while stack:
+        symbol, ready = stack.pop()
+        if symbol in order:
+            continue
+        if symbol.layer is None:
+            raise GraphError(f"{symbol!r} is needed but not among the inputs of the network")
+        if ready:
+            order[symbol] = None
+        else:
+            stack.append((symbol, True))
+            stack += [(x.first, False) for x in reversed(symbol.inputs)]
+    return list(order)
+
+
+def _output_specs(order: list[Symbol]) -> dict[Symbol, tuple[Spec, ...]]:
+    specs: dict[Symbol, tuple[Spec, ...]] = {}
+    for symbol in order:
+        made: Any = symbol.spec
+        if symbol.layer is not None:
+            made = symbol.layer.output_spec(*(x.spec for x in symbol.inputs))
+        specs[symbol] = (made,) if isinstance(made, Spec) else tuple(made)
+    return specs
+
+
+def _names(order: list[Symbol]) -> list[str]:
+    """A name for each node: its own, or its class in lower case with a number."""
+    taken = [s.name for s in order if s.name is not None]
+    twice = [name for name in dict.fromkeys(taken) if taken.count(name) > 1]
+    if twice:
+        raise GraphError(
+            f"{twice[0]!r} names two nodes. Give each its own name; to use one set of parameters "
+            f"twice, write shared(layer, name={twice[0]!r})"
+        )
+    lone_input = sum(s.layer is None for s in order) == 1
+    counts: dict[str, int] = {}
+    names: list[str] = []
+    for symbol in order:
+        if symbol.name is not None:
+            names.append(symbol.name)
+            continue
+        base = symbol.owner or ("input" if symbol.layer is None else snake(type(symbol.layer)))
+        while True:
+            counts[base] = counts.get(base, 0) + 1
+            bare = counts[base] == 1 and (symbol.owner or (base == "input" and lone_input))
+            name = base if bare else f"{base}_{counts[base]}"
+            if name not in taken:
+                break
+        names.append(name)
+    return names
+
+
+def snake(kind: type) -> str:
+    """A class name in lower case: ``BatchNorm`` → ``batch_norm``, ``Conv2D`` → ``conv2d``."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{2})", "_", kind.__name__)
+    return words.lower().replace("re_lu", "relu")
+
+
+def _named_outputs(
+    outputs: Sequence[Symbol], index: Mapping[Symbol, int], names: list[str],
+    specs: Mapping[Symbol, tuple[Spec, ...]],
+) -> dict[str, Source]:  # fmt: skip
+    found: dict[str, Source] = {}
+    for symbol in outputs:
+        source = Source(index[symbol.first], symbol.output)
+        name = names[source.node]
+        if len(specs[symbol.first]) > 1:
+            name = f"{name}.{source.output}"
+        if name in found:
+            raise GraphError(f"{name!r} is listed twice among the outputs")
+        found[name] = source
+    if not found:
+        raise GraphError("a network needs at least one output")
+    return found
+
+
+def _check_owners(graph: Graph) -> None:
+    """Nodes that share parameters must agree on them."""
+    first = graph.owners()
+    for node in graph.nodes:
+        if node.layer is None or first[node.owner] is node:
+            continue
+        mine = node.layer.parameter_specs(*graph.input_specs(node))
+        theirs = _layer_of(first[node.owner]).parameter_specs(*graph.input_specs(first[node.owner]))
+        if node.layer != first[node.owner].layer or mine != theirs:
+            shapes = [{k: v.shape for k, v in specs.items()} for specs in (mine, theirs)]
+            raise GraphError(
+                f"{node.name} shares the parameters of {node.owner!r}, but they are {shapes[0]} "
+                f"here and {shapes[1]} there: shared layers must be equal and see equal shapes"
+            )
+
+
+def graph_from_config(config: Mapping[str, Any]) -> Graph:
+    """The graph that `Graph.to_config` wrote; a PellucidError where it is not one."""
+    symbols: dict[str, tuple[Symbol, ...]] = {}
+    inputs: list[Symbol] = []
+    for entry in config["nodes"]:
+        name = entry["name"]
+        if name in symbols:
+            raise GraphError(f"{name!r} names two nodes")
+        if entry["layer"] is None:
+            inputs.append(Input(entry["shape"], entry["dtype"], name))
+            symbols[name] = (inputs[-1],)
+            continue
+        layer = Description.from_config(entry["layer"])
+        if not isinstance(layer, Layer):
+            raise GraphError(f"{name!r} is not a layer but a {type(layer).__name__}")
+        sources = tuple(_pick(symbols, source) for source in entry["inputs"])
+        made = apply(layer, sources, owner=entry.get("owner"))
+        symbols[name] = made if isinstance(made, tuple) else (made,)
+        for symbol in symbols[name]:
+            symbol.name = name
+    return trace_graph(inputs, [_pick(symbols, source) for source in config["outputs"]])
+
+
+def _pick(symbols: Mapping[str, tuple[Symbol, ...]], source: Any) -> Symbol:
+    try:
+        name, output = source
+        symbol: Symbol = symbols[name][output]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        if isinstance(error, PellucidError):
+            raise
+        raise GraphError(f"{source!r} names no earlier node's output") from None
+    return symbol

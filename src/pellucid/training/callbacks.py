@@ -1,0 +1,155 @@
+"""Observers that steer a run: early stopping and checkpoints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import OptionError, did_you_mean
+from pellucid.events import EpochEnd, Event, Observer, RunEnd, RunStart, StepEnd
+
+Array = NDArray[Any]
+
+
+class EarlyStopping(Observer):
+    """Stops when a value of the record no longer gets better, and brings the best weights back.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        A column of the record; by default ``validation_loss``, or ``loss`` without validation.
+    patience : int, default 10
+        Epochs without an improvement that are put up with.
+    min_delta : float, default 0
+        What counts as an improvement.
+    mode : {"auto", "min", "max"}
+        Whether small or large is good; "auto": losses and errors small, metrics large.
+    restore_best : bool, default True
+        Put the weights of the best epoch back, however the run ends.
+
+    Attributes
+    ----------
+    best, best_epoch : the best value so far and its epoch
+    """
+
+    def __init__(
+        self, monitor: str | None = None, *, patience: int = 10, min_delta: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto", restore_best: bool = True,
+    ) -> None:  # fmt: skip
+        if not isinstance(patience, int) or patience < 0:
+            raise OptionError(f"patience is a number of epochs, not {patience!r}")
+        if mode not in ("auto", "min", "max"):
+            raise OptionError(f"mode is 'auto', 'min' or 'max', not {mode!r}")
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.mode, self.restore_best = mode, restore_best
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch = 0
+        self._waited = 0
+        self._vectors: dict[str, Array] = {}
+
+    def on_run_start(self, event: RunStart) -> None:
+        if event.run.state.epoch == event.run.state.first_epoch and event.run.state.batch == 0:
+            self._forget()
+
+    def on_epoch(self, event: EpochEnd) -> None:
+        value, run = self._value(event.row), event.run
+        sign = -1.0 if self._larger_is_better(self.monitor or "loss") else 1.0
+        if self.best is None or sign * value < sign * self.best - self.min_delta:
+            self.best, self.best_epoch, self._waited = value, event.epoch, 0
+            if self.restore_best:
+                net = run.net
+                self._vectors = {"parameters": net.parameters.vector.copy(),
+                                 "state": net.state.vector.copy()}  # fmt: skip
+            return
+        self._waited += 1
+        if self._waited > self.patience:
+            run.stop(f"no better {self.monitor} for {self._waited} epochs")
+
+    def on_run_end(self, event: RunEnd) -> None:
+        if self._vectors:
+            event.run.net.parameters.vector[...] = self._vectors["parameters"]
+            event.run.net.state.vector[...] = self._vectors["state"]
+
+    def _value(self, row: dict[str, float]) -> float:
+        if self.monitor is None:
+            self.monitor = "validation_loss" if "validation_loss" in row else "loss"
+        if self.monitor not in row:
+            hint = did_you_mean(self.monitor, row)
+            raise OptionError(f"EarlyStopping: the record has no {self.monitor!r}. {hint}")
+        return row[self.monitor]
+
+    def _larger_is_better(self, monitor: str) -> bool:
+        if self.mode != "auto":
+            return self.mode == "max"
+        return not monitor.rpartition("/")[2].endswith(("loss", "mae", "error", "penalty"))
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited,
+                "monitor": self.monitor, **self._vectors}  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self._waited, self.monitor = state["waited"], state["monitor"]
+        self._vectors = {k: np.array(state[k]) for k in ("parameters", "state") if k in state}
+
+
+class Checkpoint(Observer):
+    """Writes the network and all that a run needs to go on, atomically, while it runs.
+
+    Parameters
+    ----------
+    path : str or Path
+        A safetensors file; ``fit(..., resume=path)`` goes on from it and ``Network.load`` reads
+        it. The one before is kept beside it as ``<name>.previous``.
+    every : int, optional
+        Updates between two writes; by default it is written at the end of each epoch.
+    best_of : str, optional
+        Write only when this column of the record is the best so far ("validation_loss").
+    """
+
+    last: ClassVar[bool] = True
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, every: int | None = None, best_of: str | None = None
+    ) -> None:
+        if every is not None and (not isinstance(every, int) or every < 1):
+            raise OptionError(f"every is a number of updates, not {every!r}")
+        self.path = Path(path)
+        self.every = every
+        self._best = EarlyStopping(best_of, restore_best=False) if best_of is not None else None
+
+    def on_run_start(self, event: RunStart) -> None:
+        from pellucid.formats.atomic import check_writable
+
+        check_writable(self.path)  # refused before the first epoch, not after it
+
+    def on_step(self, event: StepEnd) -> None:
+        self._write(event)
+
+    def on_epoch(self, event: EpochEnd) -> None:
+        if self._best is not None:
+            best = self._best.best
+            self._best.on_epoch(event)
+            if self._best.best == best:
+                return
+        self._write(event)
+
+    def on_run_end(self, event: RunEnd) -> None:
+        if event.reason == "interrupted" and self._best is None:
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
+        from pellucid.formats.safetensors import save_state
+
+        run = event.run
+        if run.net.training is not None and isinstance(event, RunEnd):
+            save_state(run.net, self.path, run.net.training)
+        else:
+            save_state(run.net, self.path, run.snapshot())

@@ -1,0 +1,188 @@
+"""The training loop: epochs of batches, the events they give rise to, and how a run can end.
+
+`train` is the whole of it. It asks the observers how many updates may pass before somebody is due,
+lets the program make that many in one call, tells whoever is due, and goes on.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from pellucid.engine.base import Batches, Program, Tally
+from pellucid.errors import DivergenceError, Interrupted
+from pellucid.events import (
+    Alarm,
+    EpochEnd,
+    Event,
+    Observer,
+    Phase,
+    PhaseEnd,
+    RunEnd,
+    RunStart,
+    StepEnd,
+)
+from pellucid.network.network import Network
+from pellucid.training.record import Record
+from pellucid.training.state import TrainingState
+
+_MANY = 2**31
+
+
+class Run:
+    """One training from start to end: what observers can see and ask for.
+
+    Attributes
+    ----------
+    net, state, record : the network, the counters, and the rows so far
+    last_epoch : the value of `state.epoch` at which the run is complete
+    """
+
+    def __init__(
+        self, net: Network, program: Program, state: TrainingState, observers: Sequence[Observer],
+        epochs: int, batches_of: Callable[[int], Batches],
+        finish_row: Callable[[], dict[str, float]],
+        measure: Callable[[Tally], dict[str, float]], steps_per_epoch: int | None,
+    ) -> None:  # fmt: skip
+        self.net, self.program, self.state = net, program, state
+        self.observers = sorted(observers, key=lambda o: o.last)
+        self.record = Record(state.rows)
+        self.last_epoch = state.first_epoch + epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.batches_of, self.finish_row, self.measure = batches_of, finish_row, measure
+        self.reason = ""
+        self.flag = np.zeros(1, np.uint8)  # set to stop between two updates; engines look at it
+        self.watches_phases = any(o.phases for o in observers)
+
+    def stop(self, reason: str) -> None:
+        """Ends the run before the next update; `reason` goes into the record."""
+        self.reason, self.flag[0] = reason, 1
+
+    def snapshot(self) -> TrainingState:
+        """A `TrainingState` from which `fit(..., resume=...)` goes on bit for bit."""
+        self.state.observers = {str(i): o.state() for i, o in enumerate(self.observers)}
+        return self.state.snapshot(self.net)
+
+    def emit(self, event: Event, handler: str) -> None:
+        """Tells every observer."""
+        for observer in self.observers:
+            getattr(observer, handler)(event)
+
+    def until_due(self) -> int:
+        """Updates that may pass before somebody wants to hear of one."""
+        waits = [o.every - self.net.updates % o.every for o in self.observers if o.every]
+        return min(waits, default=_MANY)
+
+    def tell_step(self, loss: float) -> None:
+        """`StepEnd` for those who are due at this number of updates."""
+        due = [o for o in self.observers if o.every and self.net.updates % o.every == 0]
+        if not due:
+            return
+        names: Any = () if not any(o.tensors for o in due) else None
+        if names is None and not any(o.tensors == "all" for o in due):
+            names = sorted({name for o in due for name in o.tensors})
+        tensors = self.program.tensors(names) if names != () else {}
+        for observer in due:
+            observer.on_step(StepEnd(self, self.net.updates, loss, tensors))
+
+    def tell_phase(self, phase: Phase) -> None:
+        """`PhaseEnd` for those who asked for phases."""
+        for observer in self.observers:
+            if observer.phases:
+                observer.on_phase(PhaseEnd(self, self.net.updates, phase))
+
+
+def train(run: Run) -> Record:
+    """Runs epochs until the last one is done or somebody stops it."""
+    net, state, program = run.net, run.state, run.program
+    on_phase = run.tell_phase if run.watches_phases else None
+    diverged, began = "", time.perf_counter() - state.seconds
+    run.emit(RunStart(run, run.last_epoch - state.first_epoch, run.steps_per_epoch), "on_run_start")
+    with _interrupts(run):
+        try:
+            while state.epoch < run.last_epoch and not run.reason:
+                batches, ended = run.batches_of(state.epoch), False
+                while not ended and not run.flag[0]:
+                    due = run.until_due()
+                    result = program.run(batches, state.batch, due, state.tally, run.flag, on_phase)
+                    state.batch += result.done
+                    state.updates, ended = net.updates, result.ended
+                    if result.diverged:
+                        diverged = result.diverged
+                        run.stop("diverged")
+                    elif result.done:
+                        run.tell_step(result.loss)
+                if ended:
+                    state.seconds = time.perf_counter() - began
+                    _end_epoch(run)
+        finally:
+            state.seconds = time.perf_counter() - began
+            _end_run(run, diverged)
+    if diverged:
+        raise DivergenceError(_divergence(run, diverged))
+    if run.reason == "interrupted":
+        raise Interrupted(
+            f"training stopped after update {state.updates}, in epoch {state.epoch + 1}; the "
+            "network is whole, and fit with resume=True goes on from there"
+        )
+    return run.record
+
+
+def _end_epoch(run: Run) -> None:
+    """Closes the epoch: its row of the record, counters, events."""
+    state = run.state
+    values = run.measure(state.tally)
+    state.epoch, state.batch, state.tally = state.epoch + 1, 0, Tally()
+    row = {"epoch": state.epoch, "step": state.updates, **values, **run.finish_row()}
+    row["seconds"] = round(state.seconds, 3)
+    state.rows.append(row)
+    run.emit(EpochEnd(run, state.epoch, row), "on_epoch")
+
+
+def _end_run(run: Run, diverged: str) -> None:
+    """Keeps what a resume needs, then lets observers restore what they promised."""
+    run.reason = run.reason or "completed"
+    if run.state.epoch < run.last_epoch and run.reason == "completed":
+        run.reason = "failed"
+    run.record.stopped = run.state.stopped = "" if run.reason == "completed" else run.reason
+    run.net.training = run.snapshot()
+    if diverged:
+        run.emit(Alarm(run, "divergence", _divergence(run, diverged)), "on_alarm")
+    run.emit(RunEnd(run, run.reason), "on_run_end")
+
+
+def _divergence(run: Run, what: str) -> str:
+    state = run.state
+    return (
+        f"the {what} became NaN or infinite at update {state.updates + 1} (epoch "
+        f"{state.epoch + 1}, batch {state.batch + 1}); that update was not made. Usual causes: a "
+        "learning rate too large, inputs that are not scaled (add Rescale or Standardize), no "
+        "clipping (clip_norm=1.0). net.diagnose(x, y) looks for the first source"
+    )
+
+
+@contextmanager
+def _interrupts(run: Run) -> Iterator[None]:
+    """Ctrl-C asks the run to stop between two updates; a second one stops at once."""
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not default or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if run.flag[0]:
+            signal.default_int_handler(number, frame)
+        run.stop("interrupted")
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
