@@ -156,7 +156,7 @@ def number(
     """
     value = getattr(owner, option)
     kinds = (int,) if integer else (int, float)
-    bounds = [
+    bounds: list[tuple[float | None, str, Callable[[Any, Any], bool]]] = [
         (above, "above", lambda v, b: v > b),
         (at_least, "at least", lambda v, b: v >= b),
         (below, "below", lambda v, b: v < b),

@@ -35,7 +35,8 @@ class Dataset:
         sample_weight: What each row counts for, (N,), or None: every row counts 1.
         names: What the classes are called, in the order of their indices.
 
-    Raises:
+    Raises
+    ------
         DataError: when the arrays have different numbers of rows, or one has none to count.
 
     >>> d = Dataset(np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1]), names=("no", "yes"))
@@ -137,7 +138,8 @@ class Dataset:
             seed: What decides the random choice.
             last: Hold back the last rows instead, in their order; both sides are views.
 
-        Raises:
+        Raises
+        ------
             DataError: when a side would be empty, or a class cannot be on both.
 
         >>> train, validation = Dataset(np.arange(10.0)).split(0.2, last=True)
@@ -171,7 +173,8 @@ def split_indices(
         seed: What decides the random choice.
         last: Hold back the last rows instead, in their order.
 
-    Raises:
+    Raises
+    ------
         DataError: when a side would be empty, or a class cannot be on both.
         OptionError: for a fraction that is not between 0 and 1, or options that contradict.
 

@@ -18,7 +18,8 @@ def open_regular(path: PathName) -> tuple[BinaryIO, int]:
     A folder, a pipe, a device or an empty file is refused. Opening never waits: a pipe without a
     writer is told apart after it was opened without blocking, so nothing can change in between.
 
-    Raises:
+    Raises
+    ------
         FileFormatError: for anything but a regular file with bytes in it.
         FileNotFoundError, PermissionError: as `open` does.
     """

@@ -46,7 +46,8 @@ def read_idx(path: PathName, *, limit: int = MAX_BYTES) -> Array:
         path: The file.
         limit: The most bytes the array may take.
 
-    Raises:
+    Raises
+    ------
         FileFormatError: when the file is not IDX, declares what it does not hold, holds more than
             it declares, or declares more than `limit`.
 
@@ -132,7 +133,8 @@ def write_idx(path: PathName, array: Array) -> None:
     uint8, int8, int16, int32, float32, float64. The file appears whole or not at all, and the same
     array gives the same bytes.
 
-    Raises:
+    Raises
+    ------
         DataError: for another kind of number or shape.
 
     >>> import tempfile
@@ -188,7 +190,8 @@ def read_idx_dataset(
 
     `x` is as the file has it, for images (N, H, W) uint8; `y` is int64, (N,).
 
-    Raises:
+    Raises
+    ------
         FileFormatError: when a file cannot be read; see `read_idx`.
         DataError: when the labels are no labels, or there are not as many of them as images.
 

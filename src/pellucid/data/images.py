@@ -28,10 +28,12 @@ def read_image(
         size: (height, width) to resize to, or one number for both; without it, as the file has it.
         channels: 1 for grey, 3 for red, green, blue, 4 for these and opacity.
 
-    Returns:
+    Returns
+    -------
         uint8, (H, W) for one channel, else (H, W, channels).
 
-    Raises:
+    Raises
+    ------
         MissingExtraError: without Pillow: `pip install "pellucid[images]"`.
         FileFormatError: for a file that is no image, is damaged, or has over 64 million pixels.
 

@@ -24,10 +24,12 @@ def one_hot(labels: ArrayLike, classes: int | None = None, dtype: DTypeLike = "f
         classes: How many classes there are; without it, one more than the largest label.
         dtype: The type of the result.
 
-    Returns:
+    Returns
+    -------
         An array of the labels' shape with one more axis of length `classes`: (N, classes).
 
-    Raises:
+    Raises
+    ------
         DataError: for a label that is negative, too large, or no integer, naming its row.
 
     >>> one_hot([2, 0, 1])
@@ -77,7 +79,8 @@ def one_hot(labels: ArrayLike, classes: int | None = None, dtype: DTypeLike = "f
 def from_one_hot(array: ArrayLike) -> NDArray[np.int64]:
     """The class indices of one-hot rows: (N, classes) → (N,), int64.
 
-    Raises:
+    Raises
+    ------
         DataError: for a row that has anything but a single 1 among zeros.
 
     >>> from_one_hot([[0, 0, 1], [1, 0, 0]])
@@ -106,10 +109,12 @@ def encode_labels(y: ArrayLike) -> tuple[NDArray[np.int64], Array]:
     Args:
         y: One label a row, (N,): strings, numbers, booleans, or objects that can be sorted.
 
-    Returns:
+    Returns
+    -------
         The indices, int64 (N,), and the classes (K,), such that `classes[codes]` equals `y`.
 
-    Raises:
+    Raises
+    ------
         DataError: for labels that are missing (None, NaN) or cannot be sorted, naming the row.
 
     >>> codes, classes = encode_labels(["cat", "dog", "cat"])

@@ -110,7 +110,7 @@ class Program(ABC):
 
     @abstractmethod
     def loss(self) -> float:
-        """This part's share of the loss: Σ over outputs of scale·Σwℓ/Σw."""
+        """The part's share of the loss: Σ over outputs of scale·Σwℓ/Σw."""
 
     @abstractmethod
     def backward(self) -> Arrays:

@@ -66,12 +66,13 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Raises FileFormatError naming what is wrong with the file; nothing is loaded in part.
     """
-    return _with_fallback(path, _load_network)
+    net: Network = _with_fallback(path, _load_network)
+    return net
 
 
 def load_state(path: str | os.PathLike[str]) -> TrainingState:
     """The training state in a checkpoint."""
-    state = _with_fallback(path, _load_network).training
+    state = load(path).training
     if state is None:
         raise FileFormatError(f"{path} has a network but no training state to go on from")
     return state
@@ -138,7 +139,7 @@ def _encode(document: dict[str, Any], arrays: Mapping[str, Array]) -> bytes:
     plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     document = {"format": FORMAT, "version": __version__, **document}
     document["checksum"] = _checksum(document, plain)
-    return to_bytes(plain, {_KEY: json.dumps(document)})  # type: ignore[no-any-return]
+    return to_bytes(plain, {_KEY: json.dumps(document)})
 
 
 def _checksum(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
@@ -210,17 +211,15 @@ def _decode(path: Path, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     header = json.loads(data[8 : 8 + length])
     text = header.get("__metadata__", {}).get(_KEY)
     if text is None:
-        raise FileFormatError(
-            f"{path} holds tensors but no Pellucid network (no {_KEY!r} metadata)"
-        )
+        raise FileFormatError(f"{path} holds tensors but no network (no {_KEY!r} metadata)")
     document = json.loads(text)
     if document.get("format", 0) > FORMAT:
         raise FileFormatError(
-            f"{path} has format {document['format']}, written by version {document.get('version')}; "
+            f"{path} has format {document['format']}, of version {document.get('version')}; "
             f"this version reads up to {FORMAT}: pip install --upgrade pellucid"
         )
     try:
-        tensors = deserialize(data)
+        tensors = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise FileFormatError(f"{path} is damaged: {error}") from None
     types = {"F32": np.float32, "F64": np.float64, "I64": np.int64}

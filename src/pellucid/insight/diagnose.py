@@ -34,7 +34,10 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.rule} at {self.place}: {self.evidence}\n  why: {self.reason}\n  try: {self.remedy}"
+        return (
+            f"{self.rule} at {self.place}: {self.evidence}\n"
+            f"  why: {self.reason}\n  try: {self.remedy}"
+        )
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ def gradcheck(
     elif isinstance(target, Layer | Network):
         net = target if isinstance(target, Network) else _around(target, x)
         if isinstance(target, Layer):
-            x, y = _named_inputs(net, x), np.zeros(_output_shape(net, x))
+            x = _named_inputs(net, x)
+            y = {name: np.zeros_like(a) for name, a in net.activations(x, *_ends(net)).items()}
         report = _check_network(net, x, y, sample_weight, directions, entries, tolerance, seed)
     else:
         raise OptionError(f"gradcheck takes a network, a layer or a loss, not {target!r}")
@@ -205,7 +206,8 @@ class _Projection(Loss):
     def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
         cache.weights = Stream(0, "projection").normal(y_pred.shape)
         products: Array = cache.weights * y_pred
-        return products.reshape(len(y_pred), -1).sum(axis=1)
+        total: Array = products.reshape(len(y_pred), -1).sum(axis=1)
+        return total
 
     def backward(self, cache: Cache) -> Array:
         weights: Array = cache.weights
@@ -230,6 +232,6 @@ def _named_inputs(net: Network, x: Any) -> dict[str, Any]:
     return dict(zip(net.graph.inputs, x if isinstance(x, tuple) else (x,), strict=True))
 
 
-def _output_shape(net: Network, x: Any) -> Any:
-    outputs = net(_named_inputs(net, x))
-    return outputs.shape if hasattr(outputs, "shape") else None
+def _ends(net: Network) -> list[str]:
+    """The nodes that give the outputs."""
+    return [net.graph.nodes[source.node].name for source in net.graph.outputs.values()]

@@ -19,6 +19,7 @@ The contract of `forward` and `backward`, which the engine relies on and the tes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -187,6 +188,10 @@ class Layer(Description, ABC):
         """What the layer remembers that no gradient touches, by name. Default: nothing."""
         return {}
 
+    def adapt(self, batches: Iterable[Array]) -> dict[str, Array]:
+        """New values of the state, measured on blocks of inputs, for layers with `adapts`."""
+        return {}
+
     @abstractmethod
     def forward(self, x: Any, p: Views, cache: Cache) -> Any:
         """The output for input `x` (a tuple of arrays where the layer takes several)."""
@@ -196,10 +201,13 @@ class Layer(Description, ABC):
         """The gradient of the loss by each input, given `dy`, the one by the output."""
 
     def __call__(self, *inputs: Any) -> Any:
-        """On symbols: a new node of a graph. On arrays: the values, where there are no parameters."""
+        """On symbols: a new node of a graph. On arrays: the values, if there are no parameters."""
         from pellucid.network.graph import Symbol, apply
 
-        flat = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], list | tuple) else inputs
+        listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
+        flat = inputs
+        if listed and (self.arity != 1 or any(isinstance(x, Symbol) for x in inputs[0])):
+            flat = tuple(inputs[0])
         if any(isinstance(x, Symbol) for x in flat):
             return apply(self, tuple(flat))
         arrays = tuple(np.asarray(x) if self.takes_integers else as_float(x) for x in flat)

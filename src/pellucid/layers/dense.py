@@ -81,7 +81,7 @@ class Dense(Layer):
 
     def forward(self, x: Array, p: Views, cache: Cache) -> Array:
         cache.x = x
-        y = x @ p.W
+        y: Array = x @ p.W
         if self.use_bias:
             y += p.b
         return y
@@ -90,4 +90,5 @@ class Dense(Layer):
         dp.W += rows(cache.x).T @ rows(dy)  # (I, N) @ (N, O)
         if self.use_bias:
             dp.b += rows(dy).sum(axis=0)
-        return dy @ p.W.T if cache.needs_dx else None
+        dx: Array | None = dy @ p.W.T if cache.needs_dx else None
+        return dx

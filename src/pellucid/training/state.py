@@ -53,7 +53,7 @@ class TrainingState:
     slots: dict[str, Array] = field(default_factory=dict)
 
     def snapshot(self, net: Network) -> TrainingState:
-        """This state with copies of the network's vectors, safe from what happens next."""
+        """The state with copies of the network's vectors, safe from what happens next."""
         taken = copy.deepcopy(self)
         taken.updates = net.updates
         taken.parameters = net.parameters.vector.copy()
