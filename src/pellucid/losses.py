@@ -83,7 +83,7 @@ class Loss(Description, ABC):
         By default: finite numbers, one for each output. A ShapeError names both shapes, a
         DataError the row and the value.
         """
-        return _same_shape(_floats(y_true), output, self)
+        return _floats(_same_shape(_array(y_true), output, self))
 
     def link(self, y_pred: Array) -> Array:
         """What an output means, as `predict` returns it. By default: what it is."""
@@ -189,9 +189,9 @@ class CrossEntropy(Loss):
                 f"CrossEntropy needs an output for each of 2 or more classes, not rows of shape "
                 f"{_shape_text(output)}; for a single yes or no: BinaryCrossEntropy()"
             )
-        y = np.asarray(y_true)
+        y = _array(y_true)
         if y.ndim > len(output) and y.shape[-1] != 1:  # (B, ..., K)
-            return _probability_rows(_same_shape(_floats(y), output, self))
+            return _probability_rows(_floats(_same_shape(y, output, self)))
         return class_indices(_same_shape(y, output[:-1], self, output), output[-1])
 
     def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
@@ -295,7 +295,7 @@ class BinaryCrossEntropy(Loss):
                 f"BinaryCrossEntropy: {len(weight)} positive weights do not fit rows of shape "
                 f"{_shape_text(output)}"
             )
-        y = _same_shape(_floats(y_true), output, self)
+        y = _floats(_same_shape(_array(y_true), output, self))
         bad = (y < 0) | (y > 1)
         if bad.any():
             where = _first(bad)
@@ -385,7 +385,7 @@ def class_indices(y_true: Any, classes: int) -> NDArray[np.int64]:
     A DataError names the row and the value of a label that is none of 0 … classes − 1; nothing
     is ever counted from the end, as NumPy would with −1.
     """
-    y = np.asarray(y_true)
+    y = _array(y_true)
     if y.dtype.kind == "f":
         fine = (y >= 0) & (y < classes) & (y == np.floor(y))
     elif y.dtype.kind in "iub":
@@ -404,9 +404,17 @@ def class_indices(y_true: Any, classes: int) -> NDArray[np.int64]:
     return y.astype(np.int64, copy=False)
 
 
+def _array(values: Any) -> Array:
+    """An array, or a DataError where rows differ in length."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"targets make no array: {error}") from None
+
+
 def _floats(values: Any, what: str = "target") -> Array:
     """Finite numbers as float32 or float64; a DataError names the first that is not finite."""
-    array = np.asarray(values)
+    array = _array(values)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{what}s must be numbers, not {array.dtype}")
     array = as_float(array)
