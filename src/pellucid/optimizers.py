@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite, sqrt
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ import numpy as np
 from pellucid.description import Description, number
 from pellucid.errors import OptionError, did_you_mean
 from pellucid.random import Array
-from pellucid.schedules import Schedule
+from pellucid.schedules import Schedule, plain_numbers
 
 BLOCK = 16_384  # entries; 64 KiB of float32 for each vector
 
@@ -66,10 +66,7 @@ class Optimizer(Description, ABC):
     aliases: ClassVar[dict[str, str]] = {"lr": "learning_rate", "global_clipnorm": "clip_norm"}
 
     def __post_init__(self) -> None:
-        for item in fields(self):  # a NumPy scalar would turn float32 vectors into float64
-            value = getattr(self, item.name)
-            if isinstance(value, np.generic):
-                object.__setattr__(self, item.name, value.item())
+        plain_numbers(self)
         if not isinstance(self.learning_rate, Schedule):
             number(self, "learning_rate", above=0)
         for option in ("clip_norm", "clip_value"):

@@ -9,8 +9,10 @@ callback.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import cos, pi
+
+import numpy as np
 
 from pellucid.description import Description, number
 from pellucid.errors import OptionError
@@ -38,6 +40,7 @@ class ConstantRate(Schedule):
     value: float
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         number(self, "value", above=0)
 
     def __call__(self, step: int) -> float:
@@ -74,6 +77,7 @@ class Cosine(Schedule):
     floor: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         number(self, "peak", above=0)
         number(self, "steps", at_least=1, integer=True)
         number(self, "floor", at_least=0, at_most=float(self.peak))
@@ -111,6 +115,7 @@ class WarmUp(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not isinstance(self.schedule, Schedule):
             number(self, "schedule", above=0)
         number(self, "steps", at_least=1, integer=True)
@@ -133,3 +138,15 @@ def as_schedule(x: float | Schedule) -> Schedule:
     if isinstance(x, str):
         raise OptionError(f"a learning rate or a schedule is needed, not {x!r}")
     return ConstantRate(x)
+
+
+def plain_numbers(description: Description) -> None:
+    """Turns NumPy scalars among the options into Python's numbers.
+
+    Arithmetic with a float32 scalar would round in float32, and an array of float32 times a
+    float64 scalar would be one of float64; Python's numbers take the array's type.
+    """
+    for item in fields(description):  # type: ignore[arg-type]
+        value = getattr(description, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(description, item.name, value.item())

@@ -1,0 +1,359 @@
+"""Optimizers against fifty steps of torch.optim, and the promises of `apply`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pellucid.optimizers
+from pellucid.description import Description
+from pellucid.errors import OptionError
+from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, Run, as_optimizer
+from pellucid.schedules import ConstantRate, Cosine, Schedule, WarmUp
+
+# A weight, a bias, a weight and a frozen stretch, as they lie in a network's flat vector.
+SIZE = 40
+RUNS = (Run(0, 12, True), Run(12, 16, False), Run(16, 30, True))
+FROZEN = slice(30, SIZE)
+
+
+def new_slots(optimizer, like):
+    return {name: np.zeros_like(like) for name in optimizer.slot_names()}
+
+
+def gradient_of(theta):
+    """The gradient of some bumpy function, so that a trajectory is more than its first step."""
+    return np.sin(3 * theta) + theta * np.linspace(0.5, 2, theta.size)
+
+
+def trajectory(optimizer, steps=50, runs=RUNS, dtype=np.float64):
+    theta = np.random.default_rng(0).normal(size=SIZE).astype(dtype)
+    slots = new_slots(optimizer, theta)
+    path = []
+    for t in range(1, steps + 1):
+        optimizer.apply(theta, gradient_of(theta).astype(dtype), slots, t, runs)
+        path.append(theta.copy())
+    return np.array(path)
+
+
+def torch_trajectory(make, *, norm=None, value=None, decay=0.0, rates=None):
+    start = np.random.default_rng(0).normal(size=SIZE)
+    parts = [torch.tensor(start[a:b].copy(), requires_grad=True) for a, b, _ in RUNS]
+    decayed = [p for p, run in zip(parts, RUNS, strict=True) if run.decay]
+    plain = [p for p, run in zip(parts, RUNS, strict=True) if not run.decay]
+    groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = make(groups)
+    path = []
+    theta = start.copy()
+    for step in range(50):
+        for group in optimizer.param_groups:
+            if rates is not None:
+                group["lr"] = rates(step)
+        g = gradient_of(theta)
+        for part, (a, b, _) in zip(parts, RUNS, strict=True):
+            part.grad = torch.tensor(g[a:b].copy())
+        if value is not None:
+            torch.nn.utils.clip_grad_value_(parts, value)
+        if norm is not None:
+            torch.nn.utils.clip_grad_norm_(parts, norm)
+        optimizer.step()
+        for part, (a, b, _) in zip(parts, RUNS, strict=True):
+            theta[a:b] = part.detach().numpy()
+        path.append(theta.copy())
+    return np.array(path)
+
+
+def sgd(**options):
+    return lambda groups: torch.optim.SGD(groups, lr=0.02, **options)
+
+
+def adam(cls=torch.optim.Adam, **options):
+    return lambda groups: cls(groups, lr=0.02, **options)
+
+
+CASES = {
+    "sgd": (SGD(0.02), sgd(), {}),
+    "momentum": (SGD(0.02, 0.9), sgd(momentum=0.9), {}),
+    "nesterov": (SGD(0.02, 0.9, True), sgd(momentum=0.9, nesterov=True), {}),
+    "sgd-decay": (SGD(0.02, weight_decay=0.3), sgd(), {"decay": 0.3}),
+    "momentum-decay": (
+        SGD(0.02, momentum=0.8, weight_decay=0.3), sgd(momentum=0.8), {"decay": 0.3}
+    ),
+    "nesterov-decay": (
+        SGD(0.02, momentum=0.8, nesterov=True, weight_decay=0.3),
+        sgd(momentum=0.8, nesterov=True),
+        {"decay": 0.3},
+    ),
+    "adam": (Adam(0.02), adam(), {}),
+    "adam-options": (
+        Adam(0.02, beta_1=0.5, beta_2=0.9, epsilon=1e-3), adam(betas=(0.5, 0.9), eps=1e-3), {}
+    ),
+    "adam-decay": (Adam(0.02, weight_decay=0.3), adam(), {"decay": 0.3}),
+    "adamw": (AdamW(0.02), adam(torch.optim.AdamW), {"decay": 0.01}),
+    "adamw-decay": (AdamW(0.02, weight_decay=0.3), adam(torch.optim.AdamW), {"decay": 0.3}),
+    "adamw-none": (AdamW(0.02, weight_decay=0), adam(torch.optim.AdamW), {"decay": 0}),
+    "sgd-norm": (SGD(0.02, 0.9, clip_norm=0.7), sgd(momentum=0.9), {"norm": 0.7}),
+    "adam-norm": (Adam(0.02, clip_norm=0.7), adam(), {"norm": 0.7}),
+    "adam-loose-norm": (Adam(0.02, clip_norm=1e6), adam(), {"norm": 1e6}),
+    "adam-value": (Adam(0.02, clip_value=0.2), adam(), {"value": 0.2}),
+    "adamw-both": (
+        AdamW(0.02, clip_norm=0.7, clip_value=0.2, weight_decay=0.1),
+        adam(torch.optim.AdamW),
+        {"norm": 0.7, "value": 0.2, "decay": 0.1},
+    ),
+    "scheduled": (
+        AdamW(WarmUp(Cosine(0.05, 30, floor=0.001), 10)),
+        adam(torch.optim.AdamW),
+        {"decay": 0.01, "rates": WarmUp(Cosine(0.05, 30, floor=0.001), 10)},
+    ),
+    "scheduled-momentum": (
+        SGD(Cosine(0.05, 40), momentum=0.9), sgd(momentum=0.9), {"rates": Cosine(0.05, 40)}
+    ),
+}  # fmt: skip
+
+table = pytest.mark.parametrize(("optimizer", "make", "options"), CASES.values(), ids=CASES)
+every = pytest.mark.parametrize("optimizer", [case[0] for case in CASES.values()], ids=CASES)
+
+
+@table
+def test_fifty_steps_are_pytorchs(optimizer, make, options):
+    ours, theirs = trajectory(optimizer), torch_trajectory(make, **options)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert np.abs(ours[-1] - ours[0]).max() > 1e-3  # and it went somewhere
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_outside_the_runs_is_read_or_written(optimizer, dtype):
+    rng = np.random.default_rng(1)
+    theta, g = rng.normal(size=(2, SIZE)).astype(dtype)
+    g[FROZEN] = np.nan
+    slots = new_slots(optimizer, theta)
+    for slot in slots.values():
+        slot[FROZEN] = np.nan
+    before = theta.copy()
+    theta[FROZEN] = np.nan
+    optimizer.apply(theta, g, slots, 1, RUNS)
+    assert np.isfinite(theta[:30]).all()
+    assert (theta[:30] != before[:30]).all()
+    for array in (theta, g, *slots.values()):
+        assert np.isnan(array[FROZEN]).all()
+        assert np.isfinite(array[:30]).all()
+        assert array.dtype == dtype
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_cut_into_blocks_changes_no_bit(optimizer, dtype, monkeypatch):
+    whole = trajectory(optimizer, 5, dtype=dtype)
+    for block in (1, 3, 7, 16):
+        monkeypatch.setattr(pellucid.optimizers, "BLOCK", block)
+        pellucid.optimizers._blocks.cache_clear()
+        np.testing.assert_array_equal(trajectory(optimizer, 5, dtype=dtype), whole)
+    pellucid.optimizers._blocks.cache_clear()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9), st.booleans()), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_any_runs_are_updated_once_each(pieces):
+    runs, end = [], 0
+    for gap, length, decay in pieces:
+        runs.append(Run(end + gap, end + gap + length, decay))
+        end += gap + length
+    theta, g = np.ones(end), np.ones(end)
+    SGD(0.25, weight_decay=0.5).apply(theta, g, {}, 1, runs)
+    expected = np.ones(end)
+    for start, stop, decay in runs:
+        expected[start:stop] = 1 - 0.25 * (1 + 0.5 * decay)
+    np.testing.assert_array_equal(theta, expected)
+
+
+def test_whole_vectors_of_many_blocks():
+    n = 3 * pellucid.optimizers.BLOCK + 17
+    rng = np.random.default_rng(2)
+    theta, g = rng.normal(size=(2, n)).astype(np.float32)
+    naive = theta.astype(float) - 1e-3 * np.sign(g)  # Adam's first step
+    optimizer = Adam()
+    optimizer.apply(theta, g, new_slots(optimizer, theta), 1, [Run(0, n, True)])
+    np.testing.assert_allclose(theta, naive, atol=1e-6)
+
+
+@every
+@pytest.mark.parametrize("size", [0.0, 1e-200, 1e200, -1e200])
+def test_gradients_of_any_size_leave_everything_finite(optimizer, size):
+    theta = np.ones(SIZE)
+    slots = new_slots(optimizer, theta)
+    for t in (1, 2, 3):
+        optimizer.apply(theta, np.full(SIZE, size), slots, t, RUNS)
+    assert np.isfinite(theta).all()
+    if size == 0 and not optimizer.weight_decay:
+        np.testing.assert_array_equal(theta, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_gradients_are_clipped_to_the_norm(dtype):
+    huge = 1e30 if dtype == np.float32 else 1e200  # whose square is not a number of this type
+    g = np.full(SIZE, huge, dtype)
+    theta = np.zeros(SIZE, dtype)
+    SGD(1.0, clip_norm=2.0).apply(theta, g, {}, 1, RUNS)
+    assert np.linalg.norm(theta[:30]) == pytest.approx(2.0, rel=1e-5)
+    np.testing.assert_array_equal(g[:30], -theta[:30])  # g is the gradient that was followed
+    np.testing.assert_array_equal(g[FROZEN], dtype(huge))
+
+
+def test_clipping_leaves_what_cannot_be_clipped_for_others_to_see():
+    g = np.array([1.0, np.nan])
+    SGD(clip_norm=1.0).clip(g, [Run(0, 2, True)])
+    assert np.isnan(g[1])
+    g = np.array([1.0, np.inf])
+    with np.errstate(invalid="ignore"):
+        SGD(clip_norm=1.0).clip(g, [Run(0, 2, True)])
+    assert not np.isfinite(g[1])
+    SGD(clip_norm=1.0).clip(g, [])
+
+
+def test_clip_is_pytorchs_formula():
+    g = np.array([3.0, 4.0, 100.0])
+    SGD(clip_norm=1.0).clip(g, [Run(0, 2, True)])
+    np.testing.assert_array_equal(g, np.array([3.0, 4.0, 100.0]) * [1 / 5.000001, 1 / 5.000001, 1])
+    g = np.array([0.3, 0.4])
+    SGD(clip_norm=1.0).clip(g, [Run(0, 2, True)])
+    np.testing.assert_array_equal(g, [0.3, 0.4])
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.1, 0.9, True), Adam(), AdamW()])
+def test_without_clipping_the_gradient_is_not_written(optimizer):
+    g = np.random.default_rng(0).normal(size=SIZE)
+    g.setflags(write=False)
+    theta = np.ones(SIZE)
+    optimizer.apply(theta, g, new_slots(optimizer, theta), 1, RUNS)
+
+
+def test_read_as_the_paper_does():
+    # Kingma and Ba's algorithm 1, line by line, in float64
+    rng = np.random.default_rng(3)
+    theta, m, v = rng.normal(size=5), np.zeros(5), np.zeros(5)
+    ours, slots = theta.copy(), {"m": m.copy(), "v": v.copy()}
+    for t in range(1, 20):
+        g = rng.normal(size=5)
+        m = 0.9 * m + (1 - 0.9) * g
+        v = 0.999 * v + (1 - 0.999) * g**2
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        theta = theta - 0.001 * m_hat / (np.sqrt(v_hat) + 1e-8)
+        Adam().apply(ours, g, slots, t, [Run(0, 5, True)])
+        np.testing.assert_allclose(ours, theta, rtol=1e-14)
+        np.testing.assert_allclose(slots["m"], m, rtol=1e-14)
+        np.testing.assert_allclose(slots["v"], v, rtol=1e-14)
+
+
+def test_numpy_scalars_do_not_widen_float32():
+    optimizer = Adam(
+        np.float64(0.01), np.float64(0.9), np.float64(0.99), np.float64(1e-8),
+        weight_decay=np.float64(0.1), clip_norm=np.float64(1), clip_value=np.float64(1),
+    )  # fmt: skip
+    plain = Adam(0.01, 0.9, 0.99, 1e-8, weight_decay=0.1, clip_norm=1, clip_value=1)
+    assert optimizer == plain
+    np.testing.assert_array_equal(
+        trajectory(optimizer, 4, dtype=np.float32), trajectory(plain, 4, dtype=np.float32)
+    )
+
+    @dataclass(frozen=True, repr=False)
+    class Wide(Schedule):
+        def __call__(self, step):
+            return np.float64(0.1)
+
+    assert type(SGD(Wide()).rate(3)) is float
+
+
+def test_the_first_update_has_the_rate_of_step_zero():
+    theta = np.zeros(1)
+    SGD(WarmUp(1.0, 4)).apply(theta, np.ones(1), {}, 1, [Run(0, 1, True)])
+    assert theta[0] == -0.25
+
+
+def test_an_optimizer_of_ones_own():
+    @dataclass(frozen=True, repr=False)
+    class SignDescent(Optimizer):
+        def update(self, theta, g, slots, rate, t, decay):
+            theta -= rate * np.sign(g) + rate * decay * theta
+
+    theta = np.array([1.0, 1.0, 1.0])
+    SignDescent(0.5, weight_decay=0.1).apply(
+        theta, np.array([3.0, -0.1, 7.0]), {}, 1, [Run(0, 1, True), Run(1, 2, False)]
+    )
+    np.testing.assert_allclose(theta, [1 - 0.5 - 0.05, 1.5, 1])
+
+
+# ------------------------------------------------------------------------------- descriptions
+
+
+@pytest.mark.parametrize("rate", [0, -0.1, np.nan, np.inf, "fast", None, True, [0.1]])
+@pytest.mark.parametrize("cls", [SGD, Adam, AdamW])
+def test_learning_rate_is_checked(cls, rate):
+    with pytest.raises(OptionError, match=f"{cls.__name__}: learning_rate must be a finite number"):
+        cls(learning_rate=rate)
+    with pytest.raises(OptionError):
+        cls(lr=rate)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (SGD, {"momentum": 1.0}, "momentum must be a finite number at least 0 and below 1"),
+        (SGD, {"momentum": -0.1}, "momentum"),
+        (SGD, {"nesterov": True}, "nesterov needs momentum"),
+        (SGD, {"nesterov": 1, "momentum": 0.9}, "nesterov must be True or False"),
+        (SGD, {"clip_norm": 0}, "clip_norm"),
+        (SGD, {"clip_value": -1}, "clip_value"),
+        (SGD, {"weight_decay": -1e-3}, "weight_decay"),
+        (Adam, {"beta_1": 1.0}, "beta_1"),
+        (Adam, {"beta_2": np.nan}, "beta_2"),
+        (Adam, {"epsilon": 0}, "epsilon"),
+        (Adam, {"momentum": 0.9}, "Adam has no option 'momentum'"),
+        (Adam, {"learning_rat": 0.9}, "Did you mean 'learning_rate'"),
+        (Adam, {"lr": 0.1, "learning_rate": 0.1}, "one option"),
+        (AdamW, {"weight_decay": "x"}, "weight_decay"),
+    ],
+)
+def test_options_are_checked(cls, options, message):
+    with pytest.raises(OptionError, match=message):
+        cls(**options)
+
+
+@every
+def test_config_there_and_back(optimizer):
+    assert Description.from_config(optimizer.to_config()) == optimizer
+
+
+def test_slots_and_names():
+    assert SGD().slot_names() == ()
+    assert SGD(momentum=0.9).slot_names() == ("velocity",)
+    assert Adam().slot_names() == AdamW().slot_names() == ("m", "v")
+    assert as_optimizer("sgd") == SGD(0.01)
+    assert as_optimizer("adam") == Adam(lr=1e-3, eps=1e-8, beta1=0.9, beta2=0.999)
+    assert as_optimizer("adamw") == AdamW(weight_decay=0.01)
+    assert as_optimizer(Adam(0.5)) == Adam(0.5)
+    assert repr(Adam(0.5)) == "Adam(learning_rate=0.5)"
+    assert repr(SGD(ConstantRate(0.5), clip_norm=1)) == (
+        "SGD(learning_rate=ConstantRate(0.5), clip_norm=1)"
+    )
+    with pytest.raises(OptionError, match="Did you mean 'adam'"):
+        as_optimizer("adm")
+    with pytest.raises(OptionError, match="an optimizer or its name"):
+        as_optimizer(0.1)
+
+
+def test_a_schedule_that_gives_no_rate_is_named():
+    @dataclass(frozen=True, repr=False)
+    class Down(Schedule):
+        def __call__(self, step):
+            return 0.1 - step
+
+    assert SGD(Down()).rate(0) == 0.1
+    with pytest.raises(OptionError, match=r"Down\(\) gives a learning rate of -0.9 at step 1"):
+        SGD(Down()).rate(1)
