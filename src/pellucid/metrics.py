@@ -181,12 +181,11 @@ class ClassCounts(Metric):
             tp, fp, fn = ((w * mask).sum(axis=0) for mask in (yes & said, ~yes & said, yes & ~said))
         else:
             truth, answer = truth.reshape(-1), answer.reshape(-1)
-            tp = np.bincount(truth, w * (truth == answer), classes)
-            fp = np.bincount(answer, w, classes) - np.bincount(
-                answer, w * (truth == answer), classes
-            )
-            fn = np.bincount(truth, w, classes) - tp
-        return np.concatenate([tp, fp, fn])
+            right, wrong = w * (truth == answer), w * (truth != answer)
+            tp = np.bincount(truth, right, classes)
+            fp = np.bincount(answer, wrong, classes)
+            fn = np.bincount(truth, wrong, classes)
+        return np.concatenate([tp, fp, fn]).astype(np.float64, copy=False)
 
     @final
     def value(self, totals: Totals) -> float:
