@@ -110,7 +110,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "Did you mean 'units'?"
     """
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    same = [name for name in known if name.casefold() == word.casefold()]
+    close = same or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(known)}." if known else ""
