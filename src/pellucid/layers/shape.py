@@ -192,23 +192,25 @@ class Standardize(Layer):
         >>> Standardize().adapt([np.array([[1.0]]), np.array([[2.0], [3.0]])])
         {'mean': array([2.]), 'variance': array([0.66666667]), 'count': array(3.)}
         """
-        count = 0
-        mean: Array = np.zeros(())
-        squares: Array = np.zeros(())
+        count, start, mean, squares = 0, np.zeros(0), np.zeros(0), np.zeros(0)
         for batch in batches:
             x = as_float(batch)
             x = x.reshape(-1, x.shape[-1]).astype(np.float64, copy=False)  # (N, C)
             if not len(x):
                 continue
-            if count and x.shape[1:] != mean.shape:
-                raise ShapeError(f"{self!r} saw {mean.size} features, and now {x.shape[1]}")
+            if not count:
+                start, mean, squares = x[0].copy(), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+            if x.shape[1:] != start.shape:
+                raise ShapeError(f"{self!r} saw {start.size} features, and now {x.shape[1]}")
             with np.errstate(over="ignore", invalid="ignore"):  # found and named below
+                x = x - start  # what is constant is now 0, with no rounding
                 new = x.mean(axis=0)
                 delta, total = new - mean, count + len(x)
-                squares = squares + np.square(x - new).sum(axis=0)
-                squares = squares + np.square(delta) * (count * len(x) / total)
-                mean = mean + delta * (len(x) / total)
+                squares += np.square(x - new).sum(axis=0)
+                squares += np.square(delta) * (count * len(x) / total)
+                mean += delta * (len(x) / total)
             count = total
+        mean = start + mean
         if not count:
             raise DataError(f"{self!r} needs at least one row to adapt to")
         bad = np.flatnonzero(~np.isfinite(squares))

@@ -106,16 +106,16 @@ class Grid(NamedTuple):
 
     def scattered(self, columns: Array, batch: int) -> Array:
         """The transpose of `columns`: each value added to the pixel it came from; (B, H, W, C)."""
-        groups, length, _ = columns.shape
-        kh, kw = self.kernel
-        columns = columns.reshape(groups, kh * kw, length // (kh * kw), *self.number, batch)
+        groups, taps = columns.shape[0], self.kernel[0] * self.kernel[1]
+        channels = columns.shape[1] // taps
+        columns = columns.reshape(groups, taps, channels, *self.number, batch)
         height, width = (
             b + n + a for b, n, a in zip(self.before, self.size, self.after, strict=True)
         )
-        x = np.zeros((groups, columns.shape[2], height, width, batch), columns.dtype)
+        x = np.zeros((groups, channels, height, width, batch), columns.dtype)
         for tap, (i, j) in enumerate(self.taps()):
             x[:, :, i, j] += columns[:, tap]
-        return self.cropped(x.reshape(-1, height, width, batch))
+        return self.cropped(x.reshape(groups * channels, height, width, batch))
 
 
 def image_spec(
