@@ -57,10 +57,8 @@ class NumpyProgram(Program):
         self._taps = taps
         self._bind(net)
         self._want(input_gradients)
-        self._penalized = [(a, b) for a, b, decay in net.stretches() if decay]
-        # without weight decay the tags do not matter and neighbouring stretches become one
-        tagged = net.optimizer is not None and net.optimizer.weight_decay != 0
-        self._runs = net.stretches(tagged=tagged)
+        self._runs = net.stretches()
+        self._penalized = [(a, b) for a, b, decay in self._runs if decay]
         self._values: list[Any] = []
         self._slopes: list[Any] = []
         self._losses: list[tuple[str, Cache, Array]] = []

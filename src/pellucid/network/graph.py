@@ -127,7 +127,7 @@ def _path_table(layer: Layer, inputs: tuple[Symbol, ...]) -> str:
         path.append(walk)
         walk = walk.inputs[0] if walk.inputs else None
     lines = [f"  {repr(s.layer) if s.layer else 'Input':<44} → {s.spec}" for s in reversed(path)]
-    others = "".join(f"\n  {'also fed by ' + repr(x):<44}" for x in inputs[1:])
+    others = "".join(f"\n  also fed by {x!r}" for x in inputs[1:])
     return "\n".join(lines) + others + f"\n  {layer!r:<44} ← does not fit here"
 
 

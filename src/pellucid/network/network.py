@@ -224,11 +224,8 @@ class Network:
         self._optimizer, self._program = new, None
         self._claim_slots()
 
-    def stretches(self, *, tagged: bool = True) -> list[Run]:
-        """The stretches of the flat vector that an optimizer may change, with their decay tag.
-
-        Neighbours with the same tag are one; with ``tagged=False`` the tags do not matter.
-        """
+    def stretches(self) -> list[Run]:
+        """The stretches of the flat vector that an optimizer may change, with their decay tag."""
         runs: list[Run] = []
         owners = self.graph.owners()
         for name, spec in self.graph.parameter_specs().items():
@@ -236,11 +233,10 @@ class Network:
             start, stop = self.parameters.stretch(name)
             if layer is None or not layer.trainable or start == stop:
                 continue
-            decay = spec.decay and tagged
-            if runs and runs[-1].stop == start and runs[-1].decay == decay:
-                runs[-1] = Run(runs[-1].start, stop, decay)
+            if runs and runs[-1].stop == start and runs[-1].decay == spec.decay:
+                runs[-1] = runs[-1]._replace(stop=stop)
             else:
-                runs.append(Run(start, stop, decay))
+                runs.append(Run(start, stop, spec.decay))
         return runs
 
     # ---- looking through it --------------------------------------------------------------------
