@@ -397,9 +397,15 @@ def class_indices(y_true: Any, classes: int) -> NDArray[np.int64]:
         )
     if not fine.all():
         where = _first(~fine)
+        whole = y.min() >= 0 and y.max() < np.inf and (y == np.floor(y)).all()
+        remedy = (
+            f"give the last layer {int(y.max()) + 1} outputs, or number the classes from 0 with "
+            if whole
+            else "number them so with "
+        )
         raise DataError(
             f"{_place(where)}: label {y[where]} is not one of the {classes} classes "
-            f"0 … {classes - 1}"
+            f"0 … {classes - 1}: {remedy}numpy.unique(labels, return_inverse=True)"
         )
     return y.astype(np.int64, copy=False)
 

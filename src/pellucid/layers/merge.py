@@ -120,6 +120,7 @@ def _common(one: Shape, two: Shape, along: int | None, layer: Layer) -> Shape:
     if not fits:
         where = "" if along is None else f" but for axis {along + 1}"
         raise ShapeError(
-            f"{layer!r} needs equal shapes{where}, not {shape_text(one)} and {shape_text(two)}"
+            f"{layer!r} needs equal shapes{where}, not {shape_text(one)} and {shape_text(two)}: "
+            "bring one to the shape of the other first, with a Dense of as many units or a Reshape"
         )
     return tuple(b if a is None else a for a, b in zip(one, two, strict=True))
