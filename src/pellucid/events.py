@@ -38,8 +38,9 @@ class RunStart(Event):
 class StepEnd(Event):
     """Updates up to `step` are done; `loss` is that of the last batch.
 
-    `tensors` has copies of what the observers asked for: a node's output under its name, a
-    parameter under ``node/W``, and under ``d/...`` the gradient of the loss by either.
+    `tensors` has copies of what the observers asked for: an input's values or a node's output
+    under its name, a parameter under ``node/W``, under ``d/...`` the gradient of the loss by any of
+    these, and a running statistic under ``node/mean``.
     """
 
     step: int

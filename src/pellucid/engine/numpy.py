@@ -266,13 +266,13 @@ class NumpyProgram(Program):
 
     def tensors(self, names: Sequence[str] | None) -> Arrays:
         found: dict[str, Any] = {}
-        for op in self._operations:
-            found[op.name] = self._values[op.targets[0]]
-            found[f"d/{op.name}"] = self._slopes[op.targets[0]] if self._slopes else None
-        for name, place in self._inputs.items():
+        places = list(self._inputs.items())
+        for name, place in places + [(op.name, op.targets[0]) for op in self._operations]:
             found[name] = self._values[place]
+            found[f"d/{name}"] = self._slopes[place] if self._slopes else None
         found |= dict(self.net.parameters)
         found |= {f"d/{name}": g for name, g in self.gradients.items()}
+        found |= dict(self.net.state)
         for name in names or ():
             if name not in found:
                 raise UnknownNameError.of(name, found)
