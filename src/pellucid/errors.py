@@ -13,7 +13,7 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── GradientError     (AssertionError) a gradient check that failed
     ├── DivergenceError   (ArithmeticError) a loss or gradient that became NaN or infinite
     ├── FileFormatError   (ValueError)     a file that is not what it should be
-    ├── CheckpointError   (OSError)        a checkpoint that cannot be written
+    ├── CheckpointError   (OSError)        a file that cannot be written or read
     ├── ResumeError       (ValueError)     a training state that belongs to another run
     ├── EngineError       (RuntimeError)   an engine that cannot do what was asked
     ├── MissingExtraError (ImportError)    an optional package that is not installed
@@ -79,7 +79,7 @@ class FileFormatError(PellucidError, ValueError):
 
 
 class CheckpointError(PellucidError, OSError):
-    """A file that cannot be written."""
+    """A file that cannot be written or read."""
 
 
 class ResumeError(PellucidError, ValueError):

@@ -13,8 +13,10 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,23 @@ from pellucid.errors import CheckpointError, FileFormatError, PellucidError
 from pellucid.formats.atomic import previous_of, write_atomic
 from pellucid.network.graph import Graph, graph_from_config
 from pellucid.network.network import Network
+from pellucid.optimizers import Optimizer
 from pellucid.training.state import TrainingState
 
 Array = NDArray[Any]
 FORMAT = 1
 _KEY = "pellucid"
 _LARGEST_HEADER = 100_000_000
+_TYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "F16": np.dtype(np.float16),
+    "I64": np.dtype(np.int64), "I32": np.dtype(np.int32), "I16": np.dtype(np.int16),
+    "I8": np.dtype(np.int8), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32),
+    "U16": np.dtype(np.uint16), "U8": np.dtype(np.uint8), "BOOL": np.dtype(np.bool_),
+}  # fmt: skip
+_MALFORMED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 def save(net: Network, path: str | os.PathLike[str], *, training: bool = True) -> None:
@@ -64,17 +77,23 @@ def save_state(net: Network, path: str | os.PathLike[str], state: TrainingState)
 def load(path: str | os.PathLike[str]) -> Network:
     """The network in a file that `save` or a `Checkpoint` wrote.
 
-    Raises FileFormatError naming what is wrong with the file; nothing is loaded in part.
+    Where a checkpoint is damaged, the one kept before it is loaded, with a warning. Raises
+    FileFormatError naming what is wrong with the file, CheckpointError where it cannot be read;
+    nothing is loaded in part.
     """
-    net: Network = _with_fallback(path, _load_network)
-    return net
+    used, document, arrays = _newest_whole(path)
+    return _network_of(used, document, arrays)
 
 
 def load_state(path: str | os.PathLike[str]) -> TrainingState:
     """The training state in a checkpoint."""
-    state = load(path).training
+    used, document, arrays = _newest_whole(path)
+    state = _network_of(used, document, arrays).training
     if state is None:
-        raise FileFormatError(f"{path} has a network but no training state to go on from")
+        raise FileFormatError(
+            f"{path} has a network but no training state to go on from: resume from a file that "
+            "a Checkpoint wrote, or start a new run with Network.load(path).fit(...)"
+        )
     return state
 
 
@@ -92,7 +111,7 @@ def _checked_config(net: Network) -> dict[str, Any]:
     parts += list(net.losses.values()) if net.loss is not None else []
     parts += [part for part in (net.optimizer, net.penalty) if part is not None]
     for part in parts:
-        for piece in [part, *_pieces(part)]:
+        for piece in _pieces(part):
             if not is_registered(piece):
                 name = type(piece).__name__
                 raise CheckpointError(
@@ -103,8 +122,10 @@ def _checked_config(net: Network) -> dict[str, Any]:
 
 
 def _pieces(part: Any) -> list[Description]:
+    """A description and all that stand in it: a schedule in a warm-up in an optimizer."""
     values = [getattr(part, field.name) for field in dataclasses.fields(part)]
-    return [value for value in values if isinstance(value, Description)]
+    inner = [value for value in values if isinstance(value, Description)]
+    return [part, *(piece for value in inner for piece in _pieces(value))]
 
 
 def _state_document(
@@ -137,7 +158,19 @@ def _encode(document: dict[str, Any], arrays: Mapping[str, Array]) -> bytes:
     from pellucid import __version__
 
     plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-    document = {"format": FORMAT, "version": __version__, **document}
+    for name, array in plain.items():
+        if array.dtype.newbyteorder("=") not in _TYPES.values():
+            raise CheckpointError(
+                f"{name} has dtype {array.dtype}, which files do not hold: use plain numbers"
+            )
+        plain[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
+    try:  # as it will be read back: the checksum is taken of exactly that
+        document = json.loads(json.dumps({"format": FORMAT, "version": __version__, **document}))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"the record or an observer's state holds what JSON cannot: {error}. Observer.state "
+            "returns numbers, strings, lists, dicts and arrays"
+        ) from None
     document["checksum"] = _checksum(document, plain)
     return to_bytes(plain, {_KEY: json.dumps(document)})
 
@@ -154,54 +187,85 @@ def _checksum(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def _with_fallback(path: str | os.PathLike[str], read: Any) -> Any:
-    """Reads `path`; where it is damaged and the generation before it is whole, reads that."""
+class _Damaged(FileFormatError):
+    """A file that was cut short or changed after it was written."""
+
+
+_Damaged.__name__ = _Damaged.__qualname__ = "FileFormatError"  # what users see and catch
+
+
+def _newest_whole(
+    path: str | os.PathLike[str],
+) -> tuple[Path, dict[str, Any], dict[str, Array]]:
+    """What `path` holds; where it is damaged and the generation before it is whole, that."""
     target = Path(os.path.realpath(path))
     try:
-        return read(target)
-    except (FileFormatError, FileNotFoundError) as error:
+        return Path(path), *read_file(Path(path))
+    except _Damaged as error:
         older = previous_of(target)
-        if not older.is_file():
-            if isinstance(error, FileNotFoundError):
-                raise FileFormatError(f"{path} does not exist") from None
-            raise
-        result = read(older)
-        warnings.warn(f"{path} is damaged ({error}); {older} was used", UserWarning, stacklevel=4)
-        return result
+        try:
+            document, arrays = read_file(older)
+        except PellucidError:
+            raise error from None
+        warnings.warn(f"{error}; {older} was used instead", UserWarning, stacklevel=_callers())
+        return older, document, arrays
+
+
+def _callers() -> int:
+    """The `stacklevel` of whoever called into the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("pellucid."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """The JSON document and the arrays of a file, checked as far as the file itself goes."""
-    data = _bytes_of(path)
+    try:
+        data = _bytes_of(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist: check its name{_beside(path)}") from None
+    except PellucidError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} cannot be read: {reason}. Check its permissions") from None
     try:
         return _decode(path, data)
     except PellucidError:
         raise
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise FileFormatError(f"{path} is not a readable safetensors file: {error}") from None
+    except _MALFORMED as error:
+        raise _Damaged(f"{path} is damaged, or no safetensors file: {error}") from None
+
+
+def _beside(path: Path) -> str:
+    older = previous_of(Path(os.path.realpath(path)))
+    return f", or load {older}, which does" if older.is_file() else ""
 
 
 def _bytes_of(path: Path) -> bytes:
     if path.exists() and not path.is_file():
-        raise FileFormatError(f"{path} is not a regular file")
+        raise FileFormatError(f"{path} is not a regular file: give the file that save wrote")
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
-        foreign = {b"PK": "a zip archive (npz or .pt)", b"\x80": "a pickle", b"\x1f\x8b": "gzip"}
-        for magic, what in foreign.items():
-            if head.startswith(magic) and len(head) > 1 and not _plausible(head, size):
-                raise FileFormatError(f"{path} is {what}; networks are read from safetensors only")
-        if not _plausible(head, size):
+        length = int.from_bytes(head, "little")
+        if len(head) == 8 and 2 <= length <= min(size - 8, _LARGEST_HEADER):
+            file.seek(0)
+            return file.read()
+    foreign = {b"PK": "a zip archive (npz or .pt)", b"\x80": "a pickle", b"\x1f\x8b": "gzip"}
+    for magic, what in foreign.items():
+        if head.startswith(magic) and len(head) > 1:
             raise FileFormatError(
-                f"{path} is not a safetensors file: its header is said to be "
-                f"{int.from_bytes(head, 'little')} bytes long, the file has {size}"
+                f"{path} is {what}, which is not opened: networks are read from safetensors only. "
+                "Copy the arrays in by hand: net.parameters[name] = values"
             )
-        return head + file.read()
-
-
-def _plausible(head: bytes, size: int) -> bool:
-    length = int.from_bytes(head, "little")
-    return len(head) == 8 and 2 <= length <= min(size - 8, _LARGEST_HEADER)
+    if size < 8:
+        raise _Damaged(f"{path} is damaged: it ends after {size} bytes")
+    raise _Damaged(
+        f"{path} is damaged, or no safetensors file: its header would be {length:,} bytes long, "
+        f"the file has {size:,} and {_LARGEST_HEADER:,} is the most"
+    )
 
 
 def _decode(path: Path, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -211,42 +275,53 @@ def _decode(path: Path, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     header = json.loads(data[8 : 8 + length])
     text = header.get("__metadata__", {}).get(_KEY)
     if text is None:
-        raise FileFormatError(f"{path} holds tensors but no network (no {_KEY!r} metadata)")
-    document = json.loads(text)
-    if document.get("format", 0) > FORMAT:
         raise FileFormatError(
-            f"{path} has format {document['format']}, of version {document.get('version')}; "
+            f"{path} holds tensors but no network (no {_KEY!r} metadata): read them with "
+            "safetensors.numpy.load_file and copy them in: net.parameters[name] = values"
+        )
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise _Damaged(f"{path} is damaged: its {_KEY!r} metadata is no JSON object")
+    written = document.get("format")
+    if not isinstance(written, int) or isinstance(written, bool) or written < 1:
+        raise _Damaged(f"{path} is damaged: its format version is {written!r}")
+    if written > FORMAT:
+        raise FileFormatError(
+            f"{path} has format {written}, of version {document.get('version')}; "
             f"this version reads up to {FORMAT}: pip install --upgrade pellucid"
         )
     try:
         tensors = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
-        raise FileFormatError(f"{path} is damaged: {error}") from None
-    types = {"F32": np.float32, "F64": np.float64, "I64": np.int64}
+        raise _Damaged(f"{path} is damaged: {error}") from None
     arrays = {}
     for name, tensor in tensors:
-        if tensor["dtype"] not in types:
+        if tensor["dtype"] not in _TYPES:
             raise FileFormatError(
-                f"{path}: {name} has dtype {tensor['dtype']}; networks hold {', '.join(types)}"
+                f"{path}: {name} has dtype {tensor['dtype']}; files of networks hold "
+                f"{', '.join(_TYPES)}"
             )
-        flat = np.frombuffer(tensor["data"], types[tensor["dtype"]])
+        flat = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]])
         arrays[name] = flat.reshape(tensor["shape"])
     if document.get("checksum") != _checksum(document, arrays):
-        raise FileFormatError(f"{path} is damaged: its checksum does not match its contents")
+        raise _Damaged(f"{path} is damaged: its checksum does not match its contents")
     return document, arrays
 
 
-def _load_network(path: Path) -> Network:
-    document, arrays = read_file(path)
+def _network_of(path: Path, document: dict[str, Any], arrays: dict[str, Array]) -> Network:
+    """The network that a whole file describes; nothing is made before everything fits."""
     try:
         config = document["network"]
         graph = graph_from_config(config["graph"])
-        _check_arrays(path, graph, config["dtype"], arrays)
+        optimizer = config["optimizer"] and Description.from_config(config["optimizer"])
+        slots = optimizer.slot_names() if isinstance(optimizer, Optimizer) else ()
+        _check_arrays(path, graph, np.dtype(config["dtype"]), slots, arrays)
+        updates = _count(document, "updates")
         net = Network.from_config(config)
         for kind, vector in (("parameters", net.parameters), ("state", net.state)):
             for name in vector:
                 vector[name] = arrays[f"{kind}/{name}"]
-        net.updates = int(document["updates"])
+        net.updates = updates
         for name in net.slots:
             if f"slots/{name}" in arrays:
                 net.slots[name][...] = arrays[f"slots/{name}"]
@@ -256,45 +331,78 @@ def _load_network(path: Path) -> Network:
         if isinstance(error, FileFormatError) and str(path) in str(error):
             raise
         raise FileFormatError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise FileFormatError(f"{path} does not describe a network: {error!r}") from error
     return net
 
 
-def _check_arrays(path: Path, graph: Graph, dtype: str, arrays: Mapping[str, Array]) -> None:
+def _check_arrays(
+    path: Path,
+    graph: Graph,
+    dtype: np.dtype[Any],
+    slots: Sequence[str],
+    arrays: Mapping[str, Array],
+) -> None:
     """Every array that the description asks for is there, and nothing else: before allocation."""
     wanted = {f"parameters/{k}": s.shape for k, s in graph.parameter_specs().items()}
+    size = sum(prod(shape) for shape in wanted.values())
     wanted |= {f"state/{k}": s.shape for k, s in graph.state_specs().items()}
-    found = {k: a.shape for k, a in arrays.items() if not k.startswith(("slots/", "training/"))}
+    state = sum(prod(shape) for name, shape in wanted.items() if name.startswith("state/"))
+    if any(name.startswith("slots/") for name in arrays):  # a file may leave the training out
+        wanted |= {f"slots/{name}": (size,) for name in slots}
+    if any(name.startswith(("training/parameters", "training/slots/")) for name in arrays):
+        wanted |= {"training/parameters": (size,), "training/state": (state,)}
+        wanted |= {name: (size,) for name in arrays if name.startswith("training/slots/")}
+    free = ("training/tally/", "training/observers/")
+    found = {k: a for k, a in arrays.items() if not k.startswith(free)}
     lines = [f"  {k}: missing, expected {s}" for k, s in wanted.items() if k not in found]
-    lines += [f"  {k}: not expected, has {s}" for k, s in found.items() if k not in wanted]
+    lines += [f"  {k}: not expected, has {a.shape}" for k, a in found.items() if k not in wanted]
     for name, shape in wanted.items():
-        if name in found and found[name] != shape:
-            lines.append(f"  {name}: has {found[name]}, expected {shape}")
-        elif name in found and arrays[name].dtype != np.dtype(dtype):
-            lines.append(f"  {name}: has {arrays[name].dtype}, the network computes in {dtype}")
+        if name in found and found[name].shape != shape:
+            lines.append(f"  {name}: has {found[name].shape}, expected {shape}")
+        elif name in found and found[name].dtype != dtype:
+            lines.append(f"  {name}: has {found[name].dtype}, the network computes in {dtype}")
     if lines:
-        raise FileFormatError(f"{path} does not match its own description:\n" + "\n".join(lines))
+        raise FileFormatError(
+            f"{path} does not match its own description, so nothing was loaded:\n"
+            + "\n".join(lines)
+        )
     bad = [k for k in wanted if not np.isfinite(arrays[k]).all()]
     if bad:
-        warnings.warn(f"{path}: NaN or infinity in {', '.join(bad)}", UserWarning, stacklevel=6)
+        warnings.warn(
+            f"{path}: NaN or infinity in {', '.join(bad)}. An earlier checkpoint may be better, "
+            "or net.reset()",
+            UserWarning,
+            stacklevel=_callers(),
+        )
 
 
 def _state_of(saved: Mapping[str, Any], arrays: Mapping[str, Array], net: Network) -> TrainingState:
     count = sum(name.startswith("training/tally/") for name in arrays)
     metrics = [arrays[f"training/tally/{i}"].copy() for i in range(count)]
-    tally = Tally(saved["tally"]["weight"], dict(saved["tally"]["losses"]), metrics)
+    losses = {str(name): float(value) for name, value in saved["tally"]["losses"].items()}
+    tally = Tally(float(saved["tally"]["weight"]), losses, metrics)
     observers = {key: dict(kept) for key, kept in saved["observers"].items()}
     for name, array in arrays.items():
         if name.startswith("training/observers/"):
-            _, _, key, short = name.split("/")
+            key, short = name.removeprefix("training/observers/").split("/", 1)
             observers[key][short] = array.copy()
     apart = "training/parameters" in arrays
     prefix = "training/slots/" if apart else "slots/"
     return TrainingState(
-        saved["updates"], saved["epoch"], saved["batch"], saved["first_epoch"], saved["seconds"],
-        saved["stopped"], tally, list(saved["rows"]), observers, dict(saved["setting"]),
-        arrays["training/parameters"].copy() if apart else net.parameters.vector.copy(),
-        arrays["training/state"].copy() if apart else net.state.vector.copy(),
-        {k.removeprefix(prefix): v.copy() for k, v in arrays.items() if k.startswith(prefix)},
+        updates=_count(saved, "updates"), epoch=_count(saved, "epoch"),
+        batch=_count(saved, "batch"), first_epoch=_count(saved, "first_epoch"),
+        seconds=float(saved["seconds"]), stopped=str(saved["stopped"]), tally=tally,
+        rows=[dict(row) for row in saved["rows"]], observers=observers,
+        setting=dict(saved["setting"]),
+        parameters=arrays["training/parameters"].copy() if apart else net.parameters.vector.copy(),
+        state=arrays["training/state"].copy() if apart else net.state.vector.copy(),
+        slots={k.removeprefix(prefix): v.copy() for k, v in arrays.items() if k.startswith(prefix)},
     )  # fmt: skip
+
+
+def _count(saved: Mapping[str, Any], key: str) -> int:
+    value = saved[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise FileFormatError(f"{key} is {value!r}, not a count")
+    return value
