@@ -195,6 +195,12 @@ def test_classes_that_never_occur_do_not_count():
     assert Precision()(np.array([0, 0]), np.eye(5)[[1, 2]]) == 0
 
 
+def test_labels_that_never_occur_do_count():
+    y, p = np.array([[1, 0, 0], [1, 1, 0]]), np.array([[1.0, 0, 0], [1, 0, 0]])
+    expected = sk.f1_score(y, p.astype(int), average="macro", zero_division=0)
+    assert F1(multilabel=True)(y, p) == pytest.approx(expected) == 1 / 3
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-8, 1e6])
 def test_r2_of_constants_and_shifted_targets(scale):
     y = np.full((7, 1), 0.1) * scale

@@ -173,6 +173,13 @@ def test_any_runs_are_updated_once_each(pieces):
     np.testing.assert_array_equal(theta, expected)
 
 
+def test_neighbouring_runs_are_one_where_decay_does_not_tell_them_apart():
+    blocks = pellucid.optimizers._blocks
+    assert blocks(RUNS, False) == ((slice(0, 30), False),)
+    assert len(blocks(RUNS, True)) == 3
+    assert len(blocks((Run(0, 3, True), Run(4, 6, True)), True)) == 2
+
+
 def test_whole_vectors_of_many_blocks():
     n = 3 * pellucid.optimizers.BLOCK + 17
     rng = np.random.default_rng(2)
@@ -217,6 +224,12 @@ def test_clipping_leaves_what_cannot_be_clipped_for_others_to_see():
     SGD(clip_norm=1.0).clip(g, [])
 
 
+def test_values_are_clipped_within_the_runs_only():
+    g = np.array([3.0, -4.0, 100.0, 0.5])
+    SGD(clip_value=1.0).clip(g, [Run(0, 2, True), Run(3, 4, False)])
+    np.testing.assert_array_equal(g, [1, -1, 100, 0.5])
+
+
 def test_clip_is_pytorchs_formula():
     g = np.array([3.0, 4.0, 100.0])
     SGD(clip_norm=1.0).clip(g, [Run(0, 2, True)])
@@ -226,7 +239,13 @@ def test_clip_is_pytorchs_formula():
     np.testing.assert_array_equal(g, [0.3, 0.4])
 
 
-@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.1, 0.9, True), Adam(), AdamW()])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(), SGD(0.1, 0.9), SGD(0.1, 0.9, True), SGD(weight_decay=0.1),
+        SGD(0.1, 0.9, weight_decay=0.1), Adam(), Adam(weight_decay=0.1), AdamW(),
+    ],
+)  # fmt: skip
 def test_without_clipping_the_gradient_is_not_written(optimizer):
     g = np.random.default_rng(0).normal(size=SIZE)
     g.setflags(write=False)
