@@ -55,7 +55,7 @@ def save(net: Network, path: str | os.PathLike[str], *, training: bool = True) -
     goes on where this one stopped. Raises CheckpointError where the file cannot be written.
     """
     arrays = _model_arrays(net.parameters, net.state)
-    document: dict[str, Any] = {"network": _checked_config(net), "updates": net.updates}
+    document: dict[str, Any] = {"network": checked_config(net), "updates": net.updates}
     if training:
         arrays |= {f"slots/{k}": v for k, v in net.slots.items()}
         if net.training is not None:
@@ -69,7 +69,7 @@ def save_state(net: Network, path: str | os.PathLike[str], state: TrainingState)
     then[0].vector[...], then[1].vector[...] = state.parameters, state.state
     arrays = _model_arrays(*then)
     arrays |= {f"slots/{k}": v for k, v in state.slots.items()}
-    document = {"network": _checked_config(net), "updates": state.updates}
+    document = {"network": checked_config(net), "updates": state.updates}
     document["training"] = _state_document(state, arrays, vectors=False)
     write_atomic(path, _encode(document, arrays), keep_previous=True)
 
@@ -105,7 +105,7 @@ def _model_arrays(parameters: Mapping[str, Array], state: Mapping[str, Array]) -
     return named | {f"state/{k}": v for k, v in state.items()}
 
 
-def _checked_config(net: Network) -> dict[str, Any]:
+def checked_config(net: Network) -> dict[str, Any]:
     """The description, refusing classes that no file could name."""
     parts: list[Any] = [node.layer for node in net.graph.nodes if node.layer is not None]
     parts += list(net.losses.values()) if net.loss is not None else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -44,11 +45,15 @@ class EarlyStopping(Observer):
             raise OptionError(f"patience is a number of epochs, not {patience!r}")
         if mode not in ("auto", "min", "max"):
             raise OptionError(f"mode is 'auto', 'min' or 'max', not {mode!r}")
+        if not isinstance(min_delta, int | float) or not min_delta >= 0:
+            raise OptionError(f"min_delta is a number of 0 or more, not {min_delta!r}")
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self._asked = monitor
         self.mode, self.restore_best = mode, restore_best
         self._forget()
 
     def _forget(self) -> None:
+        self.monitor = self._asked
         self.best: float | None = None
         self.best_epoch = 0
         self._waited = 0
@@ -57,20 +62,31 @@ class EarlyStopping(Observer):
     def on_run_start(self, event: RunStart) -> None:
         if event.run.state.epoch == event.run.state.first_epoch and event.run.state.batch == 0:
             self._forget()
+        self._stop_if_over(event)  # a checkpoint may have been written at the very end
 
     def on_epoch(self, event: EpochEnd) -> None:
-        value, run = self._value(event.row), event.run
-        sign = -1.0 if self._larger_is_better(self.monitor or "loss") else 1.0
-        if self.best is None or sign * value < sign * self.best - self.min_delta:
-            self.best, self.best_epoch, self._waited = value, event.epoch, 0
+        if self.improves(event):
             if self.restore_best:
-                net = run.net
+                net = event.run.net
                 self._vectors = {"parameters": net.parameters.vector.copy(),
                                  "state": net.state.vector.copy()}  # fmt: skip
             return
         self._waited += 1
+        self._stop_if_over(event)
+
+    def improves(self, event: EpochEnd) -> bool:
+        """Whether this epoch is the best so far, which is then remembered. NaN never is."""
+        value = self._value(event.row)
+        sign = -1.0 if self._larger_is_better(self.monitor or "loss") else 1.0
+        better = self.best is None or sign * value < sign * self.best - self.min_delta
+        if not (better and isfinite(value)):
+            return False
+        self.best, self.best_epoch, self._waited = float(value), event.epoch, 0
+        return True
+
+    def _stop_if_over(self, event: Event) -> None:
         if self._waited > self.patience:
-            run.stop(f"no better {self.monitor} for {self._waited} epochs")
+            event.run.stop(f"no better {self.monitor} for {self._waited} epochs")
 
     def on_run_end(self, event: RunEnd) -> None:
         if self._vectors:
@@ -111,7 +127,11 @@ class Checkpoint(Observer):
     every : int, optional
         Updates between two writes; by default it is written at the end of each epoch.
     best_of : str, optional
-        Write only when this column of the record is the best so far ("validation_loss").
+        Write only after epochs in which this column of the record is the best so far
+        ("validation_loss"); NaN never is. Not together with `every`.
+
+    Without `best_of` it is also written when a run is stopped in the middle of an epoch, by Ctrl-C
+    or an observer.
     """
 
     last: ClassVar[bool] = True
@@ -121,29 +141,37 @@ class Checkpoint(Observer):
     ) -> None:
         if every is not None and (not isinstance(every, int) or every < 1):
             raise OptionError(f"every is a number of updates, not {every!r}")
+        if every is not None and best_of is not None:
+            raise OptionError("Checkpoint takes every or best_of: use two, with a file for each")
         self.path = Path(path)
         self.every = every
         self._best = EarlyStopping(best_of, restore_best=False) if best_of is not None else None
 
     def on_run_start(self, event: RunStart) -> None:
         from pellucid.formats.atomic import check_writable
+        from pellucid.formats.safetensors import checked_config
 
         check_writable(self.path)  # refused before the first epoch, not after it
+        checked_config(event.run.net)
 
     def on_step(self, event: StepEnd) -> None:
         self._write(event)
 
     def on_epoch(self, event: EpochEnd) -> None:
-        if self._best is not None:
-            best = self._best.best
-            self._best.on_epoch(event)
-            if self._best.best == best:
-                return
-        self._write(event)
+        if self._best.improves(event) if self._best is not None else self.every is None:
+            self._write(event)
 
     def on_run_end(self, event: RunEnd) -> None:
-        if event.reason == "interrupted" and self._best is None:
+        whole = event.reason not in ("completed", "diverged", "failed")
+        if whole and (event.run.state.batch or self.every) and self._best is None:
             self._write(event)
+
+    def state(self) -> dict[str, Any]:
+        return self._best.state() if self._best is not None else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if self._best is not None:
+            self._best.restore(state)
 
     def _write(self, event: Event) -> None:
         from pellucid.formats.safetensors import save_state

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from types import FrameType
 from typing import Any
 
@@ -63,11 +64,21 @@ class Run:
 
     def stop(self, reason: str) -> None:
         """Ends the run before the next update; `reason` goes into the record."""
-        self.reason, self.flag[0] = reason, 1
+        if not self.flag[0]:  # the first reason counts
+            self.reason, self.flag[0] = reason or "stopped", 1
+
+    def observers_by_key(self) -> dict[str, Observer]:
+        """The observers under the names by which a resumed run finds them: class and number."""
+        found: dict[str, Observer] = {}
+        for observer in self.observers:
+            kind = type(observer).__name__
+            number = sum(type(other).__name__ == kind for other in found.values())
+            found[f"{kind}.{number + 1}"] = observer
+        return found
 
     def snapshot(self) -> TrainingState:
         """A `TrainingState` from which `fit(..., resume=...)` goes on bit for bit."""
-        self.state.observers = {str(i): o.state() for i, o in enumerate(self.observers)}
+        self.state.observers = {key: o.state() for key, o in self.observers_by_key().items()}
         return self.state.snapshot(self.net)
 
     def emit(self, event: Event, handler: str) -> None:
@@ -114,9 +125,9 @@ def train(run: Run) -> Record:
                     result = program.run(batches, state.batch, due, state.tally, run.flag, on_phase)
                     state.batch += result.done
                     state.updates, ended = net.updates, result.ended
-                    if result.diverged:
-                        diverged = result.diverged
-                        run.stop("diverged")
+                    diverged = result.diverged or _overflown(net, result.done)
+                    if diverged:
+                        run.reason, run.flag[0], ended = "diverged", 1, False
                     elif result.done:
                         run.tell_step(result.loss)
                 if ended:
@@ -148,6 +159,9 @@ def _end_epoch(run: Run) -> None:
 
 def _end_run(run: Run, diverged: str) -> None:
     """Keeps what a resume needs, then lets observers restore what they promised."""
+    # where an error fell among the steps, the updates before it are not counted yet
+    run.state.batch += run.net.updates - run.state.updates
+    run.state.updates = run.net.updates
     run.reason = run.reason or "completed"
     if run.state.epoch < run.last_epoch and run.reason == "completed":
         run.reason = "failed"
@@ -158,11 +172,21 @@ def _end_run(run: Run, diverged: str) -> None:
     run.emit(RunEnd(run, run.reason), "on_run_end")
 
 
+def _overflown(net: Network, done: int) -> str:
+    """Which vector is no longer finite after some updates."""
+    for what, vector in (("parameters", net.parameters.vector), ("state", net.state.vector)):
+        if done and not (isfinite(vector @ vector) or np.isfinite(vector).all()):
+            return what
+    return ""
+
+
 def _divergence(run: Run, what: str) -> str:
     state = run.state
+    made = what in ("parameters", "state")
+    update, batch = state.updates + (not made), state.batch + (not made)
     return (
-        f"the {what} became NaN or infinite at update {state.updates + 1} (epoch "
-        f"{state.epoch + 1}, batch {state.batch + 1}); that update was not made. Usual causes: a "
+        f"the {what} became NaN or infinite at update {update} (epoch {state.epoch + 1}, batch "
+        f"{batch}){'' if made else '; that update was not made'}. Usual causes: a "
         "learning rate too large, inputs that are not scaled (add Rescale or Standardize), no "
         "clipping (clip_norm=1.0). net.diagnose(x, y) looks for the first source"
     )

@@ -87,10 +87,24 @@ class TrainingState:
         """A ResumeError naming what differs from the run that is to go on."""
         for key, now in setting.items():
             if key in self.setting and self.setting[key] != now:
+                where, was, now = _first_difference(key, self.setting[key], now)
                 raise ResumeError(
-                    f"{key} was {_short(self.setting[key])} and is now {_short(now)}: a run goes "
-                    "on only with the same one (leave out resume to start a new run)"
+                    f"{where} was {_short(was)} and is now {_short(now)}: a run goes on only with "
+                    "the same one (leave out resume to start a new run)"
                 )
+
+
+def _first_difference(place: str, was: Any, now: Any) -> tuple[str, Any, Any]:
+    """Where two JSON values differ first, and what stands there in each."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *now]:
+            if key not in was or key not in now or was[key] != now[key]:
+                return _first_difference(f"{place}.{key}", was.get(key), now.get(key))
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for i, (one, other) in enumerate(zip(was, now, strict=True)):
+            if one != other:
+                return _first_difference(f"{place}[{i}]", one, other)
+    return place, was, now
 
 
 def _short(value: Any) -> str:
