@@ -9,6 +9,8 @@ option names that are checked ("did you mean"), a JSON form and back, and a regi
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
@@ -32,6 +34,7 @@ class _CheckedOptions(ABCMeta):
                 if word not in aliases:
                     raise OptionError(
                         f"{cls.__name__} has no option {word!r}. {did_you_mean(word, known)}"
+                        + _forgotten(cls)
                     )
                 if aliases[word] in options:
                     raise OptionError(f"{cls.__name__}: {word} and {aliases[word]} are one option")
@@ -41,7 +44,15 @@ class _CheckedOptions(ABCMeta):
         except TypeError as error:
             if isinstance(error, OptionError) or "__init__()" not in str(error):
                 raise
-            raise OptionError(str(error).replace("__init__()", cls.__name__)) from None
+            what = re.sub(r"\S*__init__\(\)", cls.__name__, str(error))
+            raise OptionError(f"{what}.{_forgotten(cls)}") from None
+
+
+def _forgotten(cls: type) -> str:
+    """The remedy where a class has annotated options of its own, but no @dataclass above it."""
+    if "__dataclass_params__" in vars(cls) or not inspect.get_annotations(cls):
+        return ""
+    return f" Its fields become options by @dataclass(frozen=True, repr=False) above {cls.__name__}"
 
 
 class Description(metaclass=_CheckedOptions):
@@ -94,20 +105,25 @@ class Description(metaclass=_CheckedOptions):
 def register(name: str) -> Callable[[T], T]:
     """Names a class of yours, so that networks that use it can be saved and loaded.
 
-    >>> from dataclasses import dataclass
+    It becomes a frozen dataclass, where it is not one yet.
+
     >>> from pellucid.layers import Activation
-    >>> @register("example.Square")
-    ... @dataclass(frozen=True, repr=False)
-    ... class Square(Activation):
+    >>> @register("example.Power")
+    ... class Power(Activation):
+    ...     exponent: int = 2
     ...     def value(self, z):
-    ...         return z * z
+    ...         return z**self.exponent
     ...     def slope(self, z, a):
-    ...         return 2 * z
+    ...         return self.exponent * z ** (self.exponent - 1)
+    >>> Power(3)
+    Power(exponent=3)
     """
 
     def decorate(cls: T) -> T:
-        if not dataclasses.is_dataclass(cls):
-            raise OptionError(f"{cls.__name__} must be a frozen dataclass to be registered")
+        if not (isinstance(cls, type) and issubclass(cls, Description)):
+            raise OptionError(f"register is for layers, losses and their like, not {cls!r}")
+        if "__dataclass_params__" not in vars(cls):
+            dataclasses.dataclass(frozen=True, repr=False)(cls)  # the same class, completed
         other = _registry.get(name)
         if other is not None and (other.__module__, other.__qualname__) != (
             cls.__module__,
