@@ -255,11 +255,11 @@ class NumpyProgram(Program):
                 if not _finite(self.gradients.vector):
                     return RunResult(done, value, diverged="gradient")
                 self.update()
-                _tell(on_phase, "update")
                 for batch, losses, metrics in sums:
                     weight = batch.total if len(sums) == 1 else _weight_of(batch)
                     tally.add(weight, losses, metrics)
                 done += 1
+                _tell(on_phase, "update")
         return RunResult(done, value)
 
     # ---- looking inside --------------------------------------------------------------------

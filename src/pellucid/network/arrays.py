@@ -23,13 +23,16 @@ def as_array(x: Any, what: str) -> Array:
     """`x` as an array of numbers; what cannot be one is refused by name."""
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         raise DataError(f"{what} is a sparse matrix; networks take dense arrays: {what}.toarray()")
+    if np.ma.is_masked(x):
+        raise DataError(f"{what} has masked values: fill them first, {what}.filled(value)")
     try:
-        array = x if isinstance(x, np.ndarray) else np.asarray(x)
-    except ValueError as error:
+        array = np.asarray(x)  # what is an array already is not copied
+    except (ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{what} is not an array: {error}") from None
     if array.dtype.kind not in "fiub":
         remedy = {
-            "O": "make every column numeric first (np.asarray(..., dtype=float))",
+            "O": "make every column numeric first (np.asarray(..., dtype=float)), words too "
+            "(pellucid.data.encode_labels)",
             "c": "feed real and imaginary parts as two features",
             "U": "encode the words as numbers first (pellucid.data.encode_labels)",
             "S": "encode the words as numbers first (pellucid.data.encode_labels)",
@@ -96,19 +99,26 @@ def convert(array: Array, spec: Spec, dtype: Any) -> Array:
     return array if array.dtype == wanted else array.astype(wanted)
 
 
-def check_finite(array: Array, what: str) -> None:
-    """Raises a DataError naming the first row and column with NaN or infinity, block by block."""
+def check_finite(array: Array, what: str, dtype: Any = None) -> None:
+    """Raises a DataError naming the first row and column with NaN or infinity, block by block.
+
+    With `dtype`, the network's own, also where a finite value would become infinite in it.
+    """
     if array.dtype.kind != "f" or array.size == 0:
         return
+    narrow = dtype is not None and np.finfo(dtype).max < np.finfo(array.dtype).max
+    limit = array.dtype.type(np.finfo(dtype if narrow else array.dtype).max)
     step = max(1, _BLOCK // max(1, array[0].size))
     for start in range(0, len(array), step):
         block = array[start : start + step]
-        if np.isfinite(block).all():
+        if -limit <= block.min() and block.max() <= limit:  # false for NaN too
             continue
-        row, *place = np.argwhere(~np.isfinite(block))[0]
+        row, *place = np.argwhere(~(np.abs(block) <= limit))[0]
         value = block[(row, *place)]
         where = f"row {start + row}" + (f", column {', '.join(map(str, place))}" if place else "")
-        raise DataError(
-            f"{what} has {value} at {where}. Fill or drop such rows first "
-            "(np.nan_to_num, or a mean per column)"
-        )
+        remedy = "Fill or drop such rows first (np.nan_to_num, or a mean per column)"
+        if np.isfinite(value):
+            remedy = (
+                f"That is too large for {np.dtype(dtype)}: scale it, or Network(dtype='float64')"
+            )
+        raise DataError(f"{what} has {value} at {where}. {remedy}")

@@ -141,14 +141,18 @@ class Network:
     def _adopt(self, graph: Graph) -> None:
         """Takes a graph as its own: vectors, initial values, and the loss checked against it."""
         self._graph = graph
+        try:
+            if self._loss is not None:
+                self.loss = self._loss
+        except Exception:
+            self._graph = None  # not built, rather than built in part
+            raise
         specs = graph.parameter_specs()
         self.parameters = FlatViews({name: s.shape for name, s in specs.items()}, self.dtype)
         self.state = FlatViews(
             {name: s.shape for name, s in graph.state_specs().items()}, self.dtype
         )
         self._initialize()
-        if self._loss is not None:
-            self.loss = self._loss
 
     def _initialize(self) -> None:
         for name, spec in self.graph.parameter_specs().items():
@@ -248,9 +252,11 @@ class Network:
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> Any:
         """What the outputs mean: probabilities under a logits loss, else the values; (n, k)."""
+        if isinstance(batch_size, bool) or not batch_size >= 1:
+            raise OptionError(f"batch_size is a whole number of 1 or more, not {batch_size!r}")
         arrays = self.inputs_for(x)
         for name, array in arrays.items():
-            check_finite(array, name)
+            check_finite(array, name, self.dtype)
         n = len(next(iter(arrays.values())))
         chunks = []
         for start in range(0, max(n, 1), batch_size):

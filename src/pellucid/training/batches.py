@@ -129,9 +129,16 @@ class StreamBatches:
         parts: list[Data] = []
         for item in self._source:
             parts.append(as_data(self._net, *_unpacked(item)))
+            if parts[-1].rows == 0:
+                raise DataError(f"batch {self._next} from the source of batches has no rows")
             if len(parts) == self._accumulate:
                 break
         if not parts:
+            if self._next == 1:
+                raise DataError(
+                    "the source of batches gave none: it is empty or used up. Give a function that "
+                    "returns a new iterator for each epoch"
+                )
             return None
         total = sum(d.rows if d.weight is None else float(d.weight.sum()) for d in parts)
         made = [ArrayBatches(self._net, d, None, d.rows).get(0) for d in parts]
@@ -162,7 +169,7 @@ def as_data(
     """Checks everything once: shapes, lengths, labels, NaN, weights. Copies nothing large."""
     inputs = net.inputs_for(x)
     for name, array in inputs.items():
-        check_finite(array, "x" if len(inputs) == 1 else f"x[{name!r}]")
+        check_finite(array, "x" if len(inputs) == 1 else f"x[{name!r}]", net.dtype)
     rows = len(next(iter(inputs.values())))
     losses = net.losses
     if y is None:
@@ -173,6 +180,8 @@ def as_data(
     weight = as_weight(sample_weight, rows)
     if class_weight is not None:
         weight = class_weights(class_weight, next(iter(targets.values())), weight)
+    if weight is not None:
+        check_spread(weight, net.dtype)
     return Data(inputs, targets, weight)
 
 
@@ -182,7 +191,9 @@ def prepared(loss: Loss, y: Any, net: Network, name: str, rows: int) -> Array:
     if array.ndim == 0 or len(array) != rows:
         length = "no axis" if array.ndim == 0 else f"{len(array)} rows"
         raise DataError(f"x has {rows} rows but y has {length}: every row needs its target")
-    return loss.prepare(array, net.graph.output_specs[name].shape)
+    targets = loss.prepare(array, net.graph.output_specs[name].shape)
+    check_finite(targets, "y" if len(net.losses) == 1 else f"y[{name!r}]", net.dtype)
+    return targets
 
 
 def as_weight(weight: Any, rows: int) -> Array | None:
@@ -200,6 +211,18 @@ def as_weight(weight: Any, rows: int) -> Array | None:
     return array
 
 
+def check_spread(weight: Array, dtype: Any) -> None:
+    """Refuses weights that would become infinite, or zero without being so, in the network."""
+    limits = np.finfo(dtype)
+    wrong = (weight > limits.max) | ((weight > 0) & (weight < limits.tiny))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"sample_weight is {weight[row]} at row {row}, outside what {np.dtype(dtype)} holds; "
+            "only ratios matter: divide all by their mean"
+        )
+
+
 def class_weights(class_weight: Any, targets: Array, weight: Array | None) -> Array:
     """Row weights from class weights: a dict or sequence by class index, or "balanced".
 
@@ -212,10 +235,17 @@ def class_weights(class_weight: Any, targets: Array, weight: Array | None) -> Ar
         if class_weight != "balanced":
             raise DataError(f"class_weight is 'balanced', a dict or a list, not {class_weight!r}")
         table = dict(zip(classes.tolist(), len(targets) / (len(classes) * counts), strict=True))
-    elif isinstance(class_weight, Mapping):
-        table = {int(k): float(v) for k, v in class_weight.items()}
     else:
-        table = dict(enumerate(np.asarray(class_weight, dtype=float).tolist()))
+        try:
+            given = (
+                class_weight if isinstance(class_weight, Mapping) else dict(enumerate(class_weight))
+            )
+            table = {int(k): float(v) for k, v in given.items()}
+        except (TypeError, ValueError):
+            raise DataError(
+                f"class_weight is 'balanced', a dict or a list of numbers by class index, not "
+                f"{class_weight!r}"
+            ) from None
     missing = [int(c) for c in classes if int(c) not in table]
     if missing:
         raise DataError(f"class_weight says nothing of class {missing[0]}, which y contains")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -81,65 +82,82 @@ def fit(
         low = 0 if name == "epochs" else 1
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
             raise OptionError(f"{name} is a whole number of {low} or more, not {value!r}")
-    streaming = _is_stream(x, y)
-    x, y, sample_weight = _unpacked(x, y, sample_weight)
-    if streaming:
-        _build_from_stream(net, x)
-    else:
-        net.inputs_for(x)
-    _set_training(net, loss, optimizer)
-    measures = metrics_of(net, metrics)
-    join = any(n.layer is not None and n.layer.batch_statistics for n in net.graph.nodes)
+    if steps_per_epoch is not None and not (
+        isinstance(steps_per_epoch, int | np.integer) and steps_per_epoch >= 1
+    ):
+        raise OptionError(
+            f"steps_per_epoch is a whole number of 1 or more, not {steps_per_epoch!r}"
+        )
+    with _all_or_nothing(net):
+        observers = [*callbacks, *([Progress()] if progress else [])]
+        _check_observers(observers)
+        streaming = _is_stream(x, y)
+        x, y, sample_weight = _unpacked(x, y, sample_weight)
+        if streaming:
+            if sample_weight is not None or class_weight is not None:
+                raise OptionError(
+                    "weights come with each batch of a generator: (x, y, sample_weight)"
+                )
+            _build_from_stream(net, x)
+        elif steps_per_epoch is not None:
+            raise OptionError("steps_per_epoch is for generators: an epoch is all rows of arrays")
+        else:
+            net.inputs_for(x)
+        _set_training(net, loss, optimizer)
+        measures = metrics_of(net, metrics)
+        join = any(n.layer is not None and n.layer.batch_statistics for n in net.graph.nodes)
 
-    validator: Data | None = None
-    order: Any = None
-    if streaming:
-        batches_of, count, rows = _stream_source(net, x, steps_per_epoch, accumulate)
-        validator = _validation_data(net, validation)
-    else:
-        data = as_data(net, x, y, sample_weight, class_weight)
-        if data.rows == 0:
-            raise DataError("x has no rows: there is nothing to learn from")
-        order, validator = _split(net, data, validation, validation_rows)
-        adapt_layers(net, data.inputs, order)
-        rows = data.rows if order is None else len(order)
+        validator: Data | None = None
+        order: Any = None
+        if streaming:
+            batches_of, count, rows = _stream_source(net, x, steps_per_epoch, accumulate)
+            validator = _validation_data(net, validation)
+        else:
+            data = as_data(net, x, y, sample_weight, class_weight)
+            if data.rows == 0:
+                raise DataError("x has no rows: there is nothing to learn from")
+            order, validator = _split(net, data, validation, validation_rows)
+            adapt_layers(net, data.inputs, order)
+            rows = data.rows if order is None else len(order)
 
-        def batches_of(epoch: int) -> ArrayBatches:
-            pick = order if order is not None else rows
-            mixed = shuffled(net, pick, epoch) if shuffle else order
-            return ArrayBatches(
-                net, data, mixed, batch_size, accumulate=accumulate, join_single=join
-            )
+            def batches_of(epoch: int) -> ArrayBatches:
+                pick = order if order is not None else rows
+                mixed = shuffled(net, pick, epoch) if shuffle else order
+                return ArrayBatches(
+                    net, data, mixed, batch_size, accumulate=accumulate, join_single=join
+                )
 
-        count = batches_of(0).count
+            count = batches_of(0).count
 
-    setting = setting_of(net, batch_size=batch_size, accumulate=accumulate, rows=rows,
-                         shuffle=bool(shuffle))  # fmt: skip
-    observers = [*callbacks, *([Progress()] if progress else [])]
-    _check_observers(observers)
-    state = _state(net, resume, setting)
-    taps = any(o.tensors for o in observers)
-    program = compile_network(net, measures, taps=taps, input_gradients=taps)
+        setting = setting_of(net, batch_size=batch_size, accumulate=accumulate, rows=rows,
+                             shuffle=bool(shuffle),
+                             metrics=[f"{output}/{m.name}" for output, m in measures])  # fmt: skip
+        state = _state(net, resume, setting)
+        taps = any(o.tensors for o in observers)
+        program = compile_network(net, measures, taps=taps, input_gradients=taps)
 
-    def measure(tally: Tally) -> dict[str, float]:
-        return tally.values(measures)
+        def measure(tally: Tally) -> dict[str, float]:
+            return tally.values(measures)
 
-    def finish_row() -> dict[str, float]:
-        row: dict[str, float] = {}
-        if net.penalty is not None:
-            row["penalty"] = penalty_of(net)
-        if validator is not None:
-            tally = Tally()
-            program.evaluate(ArrayBatches(net, validator, None, 1024), tally)
-            row |= {f"validation_{k}": v for k, v in tally.values(measures).items()}
-        assert net.optimizer is not None
-        row["learning_rate"] = net.optimizer.rate(max(net.updates - 1, 0))
-        return row
+        def finish_row() -> dict[str, float]:
+            row: dict[str, float] = {}
+            if net.penalty is not None:
+                row["penalty"] = penalty_of(net)
+            if validator is not None:
+                tally = Tally()
+                with np.errstate(all="ignore"):  # seen in the record
+                    program.evaluate(ArrayBatches(net, validator, None, 1024), tally)
+                row |= {f"validation_{k}": v for k, v in tally.values(measures).items()}
+            assert net.optimizer is not None
+            row["learning_rate"] = net.optimizer.rate(max(net.updates - 1, 0))
+            return row
 
-    run = Run(net, program, state, observers, int(epochs), batches_of, finish_row, measure, count)
-    for key, saved in state.observers.items():
-        if int(key) < len(run.observers) and saved:
-            run.observers[int(key)].restore(saved)
+        run = Run(
+            net, program, state, observers, int(epochs), batches_of, finish_row, measure, count
+        )
+        for key, observer in run.observers_by_key().items():
+            if state.observers.get(key):
+                observer.restore(state.observers[key])
     return train(run)
 
 
@@ -148,6 +166,8 @@ def evaluate(
     sample_weight: Any = None, class_weight: Any = None,
 ) -> dict[str, float]:  # fmt: skip
     """The loss and metrics on data, in inference: ``{'loss': 0.11, 'accuracy': 0.967}``."""
+    if isinstance(batch_size, bool) or not batch_size >= 1:
+        raise OptionError(f"batch_size is a whole number of 1 or more, not {batch_size!r}")
     x, y, sample_weight = _unpacked(x, y, sample_weight)
     data = as_data(net, x, y, sample_weight, class_weight)
     if data.rows == 0:
@@ -212,6 +232,21 @@ def penalty_of(net: Network) -> float:
 # ---- the parts of fit -------------------------------------------------------------------------
 
 
+@contextmanager
+def _all_or_nothing(net: Network) -> Iterator[None]:
+    """Takes back what preparing a run did to a network (building it, its loss) where it fails."""
+    before = dict(net.__dict__)
+    state = net.state.vector.copy() if net.built else None
+    try:
+        yield
+    except BaseException:
+        net.__dict__.clear()
+        net.__dict__.update(before)
+        if state is not None:
+            net.state.vector[...] = state
+        raise
+
+
 def _unpacked(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     """x, y and weights out of a Dataset."""
     if y is None and hasattr(x, "x") and hasattr(x, "y"):
@@ -253,9 +288,11 @@ def _build_from_stream(net: Network, source: Any) -> None:
 
 def _stream_source(net: Network, source: Any, steps: int | None, accumulate: int) -> Any:
     once = iter(source) if hasattr(source, "__next__") else None
+    asked: list[int] = []
 
     def batches_of(epoch: int) -> StreamBatches:
-        if once is not None and steps is None and epoch > net_first[0]:
+        asked.append(epoch)
+        if once is not None and steps is None and epoch > asked[0]:
             raise DataError(
                 "a one-time iterator is used up after one epoch: pass a function that returns a "
                 "new one, or steps_per_epoch"
@@ -263,7 +300,6 @@ def _stream_source(net: Network, source: Any, steps: int | None, accumulate: int
         iterator = once if once is not None else iter(stream_of(source))
         return StreamBatches(net, iterator, steps, accumulate)
 
-    net_first = [net.training.epoch if net.training is not None else 0]
     return batches_of, steps, None
 
 

@@ -20,8 +20,8 @@ class Step:
     """Forward, loss, backward, update on one batch: `net.step(x, y)` makes one.
 
     The phases are methods, called in this order. A hand-written loop of steps gives the same
-    bits as `fit` over the same batches. The batch is copied, so changing `x` afterwards has no
-    effect. `gradients` are views that the next step on this network writes anew.
+    bits as `fit` over the same batches. The batch is copied, so changing `x` or `y` afterwards has
+    no effect. `gradients` are views that the next step on this network writes anew.
 
     >>> step = net.step(x, y)                          # doctest: +SKIP
     >>> out = step.forward(); value = step.loss(); dx = step.backward(); step.update()
@@ -41,8 +41,10 @@ class Step:
             if not parts:
                 raise StepError("a step needs at least one row")
             batch = parts[0]
-            copies = {name: np.array(a) for name, a in batch.inputs.items()}
-            batch = batch._replace(inputs=copies)
+            batch = batch._replace(
+                inputs={name: np.array(a) for name, a in batch.inputs.items()},
+                targets={name: np.array(a) for name, a in batch.targets.items()},
+            )
         self._program: Program = net.program
         self.batch = batch
         self._done: list[str] = []
