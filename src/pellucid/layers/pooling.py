@@ -80,12 +80,13 @@ class MaxPool2D(Layer):
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array:
         grid: Grid = cache.grid
         x, y = cache.x, cache.y
-        dx = np.zeros_like(x)
-        left = batch_last(dy)  # what no place of the window has taken yet
+        dy, dx = batch_last(dy), np.zeros_like(x)
+        free = np.ones(y.shape, bool)  # windows whose gradient no place has taken yet
         for tap in grid.taps():
-            taken = left * (x[:, *tap] == y)
-            dx[:, *tap] += taken
-            left = left - taken
+            hit = x[:, *tap] == y
+            hit &= free
+            free ^= hit
+            dx[:, *tap] += dy * hit
         return grid.cropped(dx)
 
 
