@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,6 +169,20 @@ def test_initialisers_follow_the_activation_downstream() -> None:
         "linear/W": "GlorotUniform", "before/W": "HeNormal",
     }  # fmt: skip
     assert "HeNormal" in net.summary()
+
+
+def test_order_does_not_follow_the_hash_seed() -> None:
+    code = (
+        "from pellucid import *; x = Input(3); h = [Dense(3)(x) for _ in range(6)]; "
+        "net = Network(inputs=x, outputs=Add()(*h)); "
+        "print(*net.parameters, *(n.name for n in net.graph.nodes), net.parameters.vector.sum())"
+    )
+    orders = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                       env={**os.environ, "PYTHONHASHSEED": str(seed)}).stdout
+        for seed in (1, 2)
+    }  # fmt: skip
+    assert len(orders) == 1
 
 
 # ---- flat vectors, views, exact weights ---------------------------------------------------------

@@ -251,6 +251,26 @@ def test_standardize_adapts_before_the_first_step() -> None:
     )
 
 
+def test_nothing_changes_without_an_update() -> None:
+    net = Network([Dense(4), BatchNorm(), Dropout(0.5), Dense(3)], inputs=6, loss=CrossEntropy(),
+                  optimizer=Adam(0.01))  # fmt: skip
+    net.fit(X, Y, epochs=1, progress=False)
+    before = [net.parameters.vector.copy(), net.state.vector.copy(), net.slots["m"].copy()]
+    step = net.step(X, Y)
+    step.forward(), step.loss(), step.backward()
+    net.gradcheck(X[:8], Y[:8])
+    net.trace(X[:2], Y[:2])
+    net.diagnose(X, Y)
+    net.evaluate(X, Y)
+    net.activations(X)
+    after = [net.parameters.vector, net.state.vector, net.slots["m"]]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert net.updates == 2
+    step = net.step(X, Y)
+    step.forward(), step.loss(), step.backward(), step.update()
+    assert not np.array_equal(net.state.vector, before[1])
+
+
 def test_a_second_fit_goes_on() -> None:
     nets = [classifier(), classifier()]
     nets[0].fit(X, Y, epochs=4, progress=False)
