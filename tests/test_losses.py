@@ -296,6 +296,21 @@ def test_binary_cross_entropy_of_huge_logits_is_exact(dtype, c):
     np.testing.assert_array_equal(loss.link(z), [[1], [1], [0], [0]])
 
 
+def test_tiny_binary_losses_keep_their_digits():
+    assert BinaryCrossEntropy()([[0]], [[-40.0]]) == pytest.approx(np.exp(-40), rel=1e-14)
+    assert BinaryCrossEntropy(3.0)([[1]], [[40.0]]) == pytest.approx(3 * np.exp(-40), rel=1e-14)
+    assert BinaryCrossEntropy().gradient([[0]], [[-40.0]]) == pytest.approx(np.exp(-40), rel=1e-14)
+
+
+def test_target_rows_that_almost_sum_to_one_are_taken_as_they_are():
+    y, z = np.array([[0.5004, 0.5, 0]]), np.array([[0.3, -1.0, 2.0]])
+    tensor = torch.tensor(z, requires_grad=True)
+    value = cross_entropy(tensor, torch.tensor(y)).mean()
+    value.backward()
+    assert CrossEntropy()(y, z) == pytest.approx(value.item(), rel=1e-12)
+    np.testing.assert_allclose(CrossEntropy().gradient(y, z), tensor.grad, rtol=1e-10)
+
+
 @given(st.lists(st.floats(-60, 60), min_size=2, max_size=6), st.integers(0, 5))
 @settings(max_examples=200, deadline=None)
 def test_cross_entropy_is_within_4_ulp_of_long_doubles(logits, target):

@@ -60,7 +60,6 @@ class Loss(Description, ABC):
 
     takes_logits: ClassVar[bool] = False  # a Softmax or Sigmoid before it would be a mistake
     default_metrics: ClassVar[tuple[str, ...]] = ()  # shown where none are asked for
-    __array_ufunc__: ClassVar[None] = None  # np.float64(0.5) * loss comes to __rmul__
 
     def __post_init__(self) -> None:
         number(self, "scale", at_least=0)
@@ -93,7 +92,7 @@ class Loss(Description, ABC):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """The value L: scale times the weighted mean over the rows, 0 if all weights are 0."""
         y_true, y_pred, share = self._rows(y_true, y_pred, sample_weight)
-        values = self.forward(y_true, y_pred, Cache()).astype(np.float64)
+        values = self.forward(y_true, y_pred, Cache())
         return float((values * share).sum())
 
     @final
