@@ -376,3 +376,12 @@ def test_a_schedule_that_gives_no_rate_is_named():
     assert SGD(Down()).rate(0) == 0.1
     with pytest.raises(OptionError, match=r"Down\(\) gives a learning rate of -0.9 at step 1"):
         SGD(Down()).rate(1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_norm_of_long_vectors_is_that_of_all_their_pieces(dtype):
+    n = 5 * pellucid.optimizers.PIECE + 3
+    g = np.random.default_rng(4).normal(size=n).astype(dtype)
+    expected = g / (np.linalg.norm(g.astype(float)) + 1e-6)
+    SGD(clip_norm=1.0).clip(g, [Run(0, n - 10, True), Run(n - 10, n, False)])
+    np.testing.assert_allclose(g, expected, rtol=1e-6 if dtype == np.float32 else 1e-13)
