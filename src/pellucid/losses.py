@@ -88,6 +88,10 @@ class Loss(Description, ABC):
         """What an output means, as `predict` returns it. By default: what it is."""
         return y_pred
 
+    def linked(self, y_pred: Array, cache: Cache) -> Array:
+        """The same as `link`, after `forward` on `cache`, which may have it already."""
+        return self.link(y_pred)
+
     @final
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """The value L: scale times the weighted mean over the rows, 0 if all weights are 0."""
@@ -228,6 +232,10 @@ class CrossEntropy(Loss):
     def link(self, y_pred: Array) -> Array:
         p: Array = np.exp(y_pred - y_pred.max(axis=-1, keepdims=True))
         p /= p.sum(axis=-1, keepdims=True)
+        return p
+
+    def linked(self, y_pred: Array, cache: Cache) -> Array:
+        p: Array = cache.p
         return p
 
 

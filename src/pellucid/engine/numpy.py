@@ -134,21 +134,23 @@ class NumpyProgram(Program):
         index = 0
         while (parts := batches.get(index)) is not None:
             for batch in parts:
-                outputs = self.infer(batch.inputs)
+                outputs, caches = self.infer(batch.inputs), {}
                 weight = float(batch.weight.sum()) if batch.weight is not None else batch.rows
                 losses = {}
                 for name, loss in self.net.losses.items():
-                    values = loss.forward(batch.targets[name], outputs[name], Cache())
+                    caches[name] = Cache()
+                    values = loss.forward(batch.targets[name], outputs[name], caches[name])
                     losses[name] = loss.scale * _weighted_sum(values, batch.weight)
-                tally.add(weight, losses, self._measure(batch, outputs))
+                tally.add(weight, losses, self._measure(batch, outputs, caches))
             index += 1
 
-    def _measure(self, batch: Batch, outputs: Arrays) -> list[Array]:
+    def _measure(self, batch: Batch, outputs: Arrays, caches: dict[str, Cache]) -> list[Array]:
+        """The metrics' totals over a batch whose losses have gone forward on `caches`."""
         linked: Arrays = {}
         totals = []
         for name, metric in self.metrics:
             if name not in linked:
-                linked[name] = self.net.losses[name].link(outputs[name])
+                linked[name] = self.net.losses[name].linked(outputs[name], caches[name])
             totals.append(metric.totals(batch.targets[name], linked[name], batch.weight))
         return totals
 
@@ -251,7 +253,8 @@ class NumpyProgram(Program):
                         return RunResult(done, value, diverged="loss")
                     self.backward()
                     _tell(on_phase, "backward")
-                    sums.append((batch, self._sums, self._measure(batch, outputs)))
+                    caches = {name: cache for name, cache, _ in self._losses}
+                    sums.append((batch, self._sums, self._measure(batch, outputs, caches)))
                 if not _finite(self.gradients.vector):
                     return RunResult(done, value, diverged="gradient")
                 self.update()
