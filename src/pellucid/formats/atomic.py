@@ -28,6 +28,8 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     """The real target (behind links) if a file can be written there; a CheckpointError if not."""
     try:
         target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise CheckpointError(f"{path} is a link that leads back to itself: remove it")
         if target.is_dir():
             raise CheckpointError(f"{path} is a folder: give the name of a file in it")
         if target.exists() and not target.is_file():

@@ -198,11 +198,10 @@ def _newest_whole(
     path: str | os.PathLike[str],
 ) -> tuple[Path, dict[str, Any], dict[str, Array]]:
     """What `path` holds; where it is damaged and the generation before it is whole, that."""
-    target = Path(os.path.realpath(path))
     try:
         return Path(path), *read_file(Path(path))
     except _Damaged as error:
-        older = previous_of(target)
+        older = previous_of(Path(os.path.realpath(path)))
         try:
             document, arrays = read_file(older)
         except PellucidError:
@@ -255,13 +254,13 @@ def _bytes_of(path: Path) -> bytes:
             return file.read()
     foreign = {b"PK": "a zip archive (npz or .pt)", b"\x80": "a pickle", b"\x1f\x8b": "gzip"}
     for magic, what in foreign.items():
-        if head.startswith(magic) and len(head) > 1:
+        if head.startswith(magic) and len(head) == 8 and length > _LARGEST_HEADER:
             raise FileFormatError(
                 f"{path} is {what}, which is not opened: networks are read from safetensors only. "
                 "Copy the arrays in by hand: net.parameters[name] = values"
             )
-    if size < 8:
-        raise _Damaged(f"{path} is damaged: it ends after {size} bytes")
+    if size < 8 + min(length, _LARGEST_HEADER):
+        raise _Damaged(f"{path} is damaged: it ends after {size} bytes, inside its header")
     raise _Damaged(
         f"{path} is damaged, or no safetensors file: its header would be {length:,} bytes long, "
         f"the file has {size:,} and {_LARGEST_HEADER:,} is the most"
