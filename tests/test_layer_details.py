@@ -364,6 +364,26 @@ def test_constant_features_stay_finite(dtype: Any) -> None:
     assert np.isfinite(y).all()
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_features_that_are_constant_but_for_rounding_are_not_blown_up(dtype: Any) -> None:
+    up = np.nextafter(dtype(0.1), dtype(1))
+    x = np.array([[0.1], [up]] * 50, dtype)
+    state = {k: v.astype(dtype) for k, v in Standardize().adapt([x]).items()}
+    assert np.abs(passes(Standardize(), x, state=state)[0]).max() < 1e-7
+
+
+def test_standardize_may_be_fed_from_one_buffer_that_is_filled_again() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    buffer = np.empty((3, 2))
+
+    def blocks() -> Any:
+        for part in (x[:3], x[3:]):
+            buffer[...] = part
+            yield buffer
+
+    np.testing.assert_allclose(Standardize().adapt(blocks())["mean"], x.mean(axis=0), rtol=1e-13)
+
+
 def test_standardize_names_what_it_cannot_measure() -> None:
     with pytest.raises(DataError, match="at least one row"):
         Standardize().adapt([np.ones((0, 3))])
