@@ -41,7 +41,7 @@ class EarlyStopping(Observer):
         self, monitor: str | None = None, *, patience: int = 10, min_delta: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto", restore_best: bool = True,
     ) -> None:  # fmt: skip
-        if not isinstance(patience, int) or patience < 0:
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
             raise OptionError(f"patience is a number of epochs, not {patience!r}")
         if mode not in ("auto", "min", "max"):
             raise OptionError(f"mode is 'auto', 'min' or 'max', not {mode!r}")
@@ -139,7 +139,8 @@ class Checkpoint(Observer):
     def __init__(
         self, path: str | os.PathLike[str], *, every: int | None = None, best_of: str | None = None
     ) -> None:
-        if every is not None and (not isinstance(every, int) or every < 1):
+        whole = isinstance(every, int) and not isinstance(every, bool)
+        if every is not None and (not whole or every < 1):
             raise OptionError(f"every is a number of updates, not {every!r}")
         if every is not None and best_of is not None:
             raise OptionError("Checkpoint takes every or best_of: use two, with a file for each")
