@@ -91,15 +91,16 @@ class Description(metaclass=_CheckedOptions):
 
     def __repr__(self) -> str:
         """The call that makes it, without the options left at their defaults."""
-        shown = []
+        shown: list[str] = []
+        named: list[str] = []
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             required = field.default is dataclasses.MISSING
             if required and not field.kw_only:
                 shown.append(repr(value))
             elif required or value != field.default:
-                shown.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+                named.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown + named)})"
 
 
 def register(name: str) -> Callable[[T], T]:

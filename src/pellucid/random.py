@@ -79,7 +79,7 @@ class Stream:
 
     def keep(self, shape: tuple[int, ...], rate: float) -> NDArray[np.bool_]:
         """A mask that is False with probability `rate`, the same for every float type."""
-        return self.bits32(shape) >= np.uint32(round(rate * 2**32))
+        return self.bits32(shape) >= np.uint32(min(round(rate * 2**32), 2**32 - 1))
 
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
         """Uniform float64 in [low, high), from the top 53 bits of each word."""

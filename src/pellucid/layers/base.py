@@ -230,7 +230,7 @@ def as_float(x: Any) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise OptionError(f"numbers are needed, not dtype {array.dtype}")
-    if array.dtype in (np.float32, np.float64):
+    if array.dtype.type in (np.float32, np.float64):
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     return array.astype(np.float64)
 
