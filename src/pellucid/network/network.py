@@ -379,7 +379,10 @@ class Network:
             "penalty": made(config["penalty"]),
             "seed": config["seed"], "dtype": config["dtype"], "engine": config["engine"],
         }  # fmt: skip
-        return cls(graph_from_config(config["graph"]), **options)
+        net = cls(graph_from_config(config["graph"]), **options)
+        if len(net._losses) == 1:
+            net._loss = next(iter(net._losses.values()))  # as it is mostly given: without a name
+        return net
 
     def summary(self) -> str:
         """A table of the nodes: what feeds each, its shape, parameters and initialisers."""
