@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid import SGD, CrossEntropy, Dense, Network
+from pellucid import SGD, CrossEntropy, Dense, Network, set_threads
 
 
 def address_space(line):
@@ -19,6 +19,7 @@ def address_space(line):
     return int(status[line].split()[0]) // 1024
 
 
+set_threads(1)  # the matrix products of each thread would map memory of their own
 with tempfile.TemporaryDirectory() as folder:
     path, rng = Path(folder, "rows.npy"), np.random.default_rng(0)
     x = np.lib.format.open_memmap(path, "w+", np.float32, (2_048, 262_144))  # 2 GB of zeros
