@@ -1,0 +1,146 @@
+"""Networks as a line of text: ``conv2d 16 3, relu, max_pool2d 2, flatten, dropout 0.2, dense 10``.
+
+Layers are separated by commas. Each is a word, then numbers for its first options in their order;
+options left out keep their defaults. A number may be a fraction, ``rescale 1/255``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from pellucid.errors import OptionError, did_you_mean
+from pellucid.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from pellucid.layers.base import Layer
+from pellucid.layers.convolution import Conv2D
+from pellucid.layers.dense import Dense
+from pellucid.layers.dropout import Dropout
+from pellucid.layers.embedding import Embedding
+from pellucid.layers.normalization import BatchNorm
+from pellucid.layers.pooling import AvgPool2D, MaxPool2D
+from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
+
+
+class Word(NamedTuple):
+    """The layer that a word stands for, and the options that its numbers are, in their order.
+
+    A single option that ends in ``...`` takes all the numbers.
+    """
+
+    layer: type[Layer]
+    text: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options with their defaults, MISSING where a number is needed."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self.layer)}
+        return {name: defaults.get(name, dataclasses.MISSING) for name in self.text.split()}
+
+
+WORDS = {
+    "dense": Word(Dense, "units"),
+    "conv2d": Word(Conv2D, "filters kernel_size strides"),
+    "embedding": Word(Embedding, "input_dim output_dim"),
+    "relu": Word(ReLU),
+    "leaky_relu": Word(LeakyReLU, "negative_slope"),
+    "sigmoid": Word(Sigmoid),
+    "tanh": Word(Tanh),
+    "softmax": Word(Softmax),
+    "identity": Word(Identity),
+    "max_pool2d": Word(MaxPool2D, "pool_size strides"),
+    "avg_pool2d": Word(AvgPool2D, "pool_size strides"),
+    "batch_norm": Word(BatchNorm, "momentum epsilon"),
+    "dropout": Word(Dropout, "rate"),
+    "flatten": Word(Flatten),
+    "reshape": Word(Reshape, "shape..."),
+    "rescale": Word(Rescale, "scale offset"),
+    "standardize": Word(Standardize),
+}
+
+
+def parse_layers(text: str) -> list[Layer]:
+    """The layers that a line of text describes.
+
+    Raises
+    ------
+        OptionError: naming the layer that cannot be read, and what was expected there.
+
+    >>> parse_layers("conv2d 16 3, relu, flatten, dropout 0.2, dense 10")
+    [Conv2D(16, 3), ReLU(), Flatten(), Dropout(0.2), Dense(10)]
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise OptionError("layers are a line such as 'dense 128, relu, dense 10'")
+    parts = [part.strip() for part in text.split(",")]
+    return [_layer(part, f"layer {i} of {len(parts)}") for i, part in enumerate(parts, 1)]
+
+
+def format_layers(layers: Sequence[Layer]) -> str:
+    """Layers as a line of text for people, as far as the words and their numbers can tell.
+
+    >>> format_layers([Dense(128), ReLU(), Dense(10)])
+    'dense 128, relu, dense 10'
+    """
+    return ", ".join(_text(layer) for layer in layers)
+
+
+def describe_words() -> str:
+    """A line for each word: itself, and the options that its numbers are.
+
+    >>> print(describe_words().splitlines()[1])
+    conv2d filters kernel_size [strides]
+    """
+    lines = []
+    for name, word in WORDS.items():
+        shown = [o if d is dataclasses.MISSING else f"[{o}]" for o, d in word.options.items()]
+        lines.append(" ".join([name, *shown]))
+    return "\n".join(lines)
+
+
+def _layer(part: str, place: str) -> Layer:
+    name, *numbers = part.split() or [""]
+    if not name:
+        raise OptionError(f"{place} is missing: there is nothing between two commas or at the end")
+    if name not in WORDS:
+        raise OptionError(f"{place}, {part!r}: no layer {name!r}. {did_you_mean(name, WORDS)}")
+    make: Any = WORDS[name].layer
+    options = WORDS[name].options
+    values = [_number(number, f"{place}, {part!r}") for number in numbers]
+    try:
+        if "shape..." in options and values:
+            return make(tuple(values))  # type: ignore[no-any-return]
+        needed = [option for option, default in options.items() if default is dataclasses.MISSING]
+        if not len(needed) <= len(values) <= len(options):
+            takes = describe_words().splitlines()[list(WORDS).index(name)]
+            raise OptionError(f"{name} is written as: {takes}")
+        return make(**dict(zip(options, values, strict=False)))  # type: ignore[no-any-return]
+    except OptionError as error:
+        raise OptionError(f"{place}, {part!r}: {error}") from None
+
+
+def _number(text: str, place: str) -> int | float:
+    """A whole number where there is no point and no fraction, so that `2` may count things."""
+    try:
+        if len(text) > 30:
+            raise ValueError
+        if "/" in text:
+            return float(Fraction(text))
+        return int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except (ValueError, ZeroDivisionError):
+        raise OptionError(f"{place}: {text!r} is no number") from None
+
+
+def _text(layer: Layer) -> str:
+    names = [name for name, word in WORDS.items() if type(layer) is word.layer]
+    if not names:
+        return repr(layer)
+    if isinstance(layer, Reshape):
+        return " ".join([names[0], *map(str, layer.shape)])
+    options = WORDS[names[0]].options
+    values = {option: getattr(layer, option) for option in options}
+    while values and values[(last := list(values)[-1])] == options[last]:
+        del values[last]
+    return " ".join(
+        [names[0], *(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values.values())]
+    )
