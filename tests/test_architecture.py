@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "pellucid"
 LEVELS = [
     {"errors"}, {"random", "description"}, {"initializers"}, {"layers"},
-    {"schedules", "losses", "metrics", "penalties"}, {"optimizers"}, {"events", "data"},
+    {"schedules", "targets", "penalties"}, {"losses", "optimizers"}, {"metrics"}, {"events", "data"},
     {"network"}, {"engine"}, {"training"}, {"formats", "insight"}, {"notation"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}

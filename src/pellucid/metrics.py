@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from pellucid.description import Description, number, one_of
 from pellucid.errors import DataError, OptionError, ShapeError, did_you_mean
-from pellucid.losses import class_indices, row_weights
 from pellucid.random import Array
+from pellucid.targets import class_indices, row_weights
 
 Totals = NDArray[np.float64]
 

@@ -67,7 +67,7 @@ class Tally:
             self.metrics = [np.array(m, np.float64) for m in metrics]
 
     def values(self, metrics: Sequence[tuple[str, Metric]]) -> dict[str, float]:
-        """``loss`` (the scaled sum), each output's own where there are several, and the metrics."""
+        """``loss`` (the scaled sum), each output's part where there are several, and metrics."""
         mean = {k: (v / self.weight if self.weight else 0.0) for k, v in self.losses.items()}
         several = len(mean) > 1
         result = {"loss": sum(mean.values())}

@@ -42,10 +42,11 @@ def summary(net: Network) -> str:
     lines.insert(1, "─" * max(len(line) for line in lines))
     trainable = sum(stop - start for start, stop, _ in net.stretches())
     total, dtype = net.parameters.vector.size, net.dtype.name
-    megabytes = net.parameters.vector.nbytes / 1e6
+    size = net.parameters.vector.nbytes
+    memory = f"{size / 1e6:.2f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
     lines.append(lines[1])
     lines.append(
-        f"{total:,} parameters of {dtype} ({megabytes:.2f} MB), {trainable:,} trainable; "
+        f"{total:,} parameters of {dtype} ({memory}), {trainable:,} trainable; "
         f"outputs: {', '.join(graph.outputs)}"
     )
     bad = [name for name, array in net.parameters.items() if not np.isfinite(array).all()]

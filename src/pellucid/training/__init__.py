@@ -1,5 +1,6 @@
 """Training: the loop, its observers, single steps, and the state that goes on after a stop."""
 
+from pellucid.training.batches import shuffled
 from pellucid.training.callbacks import Checkpoint, EarlyStopping
 from pellucid.training.fit import evaluate, fit
 from pellucid.training.loop import Run
@@ -9,4 +10,5 @@ from pellucid.training.step import Step
 
 __all__ = [
     "Checkpoint", "EarlyStopping", "Record", "Run", "Step", "TrainingState", "evaluate", "fit",
+    "shuffled",
 ]  # fmt: skip
