@@ -11,7 +11,7 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── NotBuiltError     (RuntimeError)   asked for something that only a built network has
     ├── StepError         (RuntimeError)   the phases of a step out of order
     ├── GradientError     (AssertionError) a gradient check that failed
-    ├── DivergenceError   (ArithmeticError) a loss or gradient that became NaN or infinite
+    ├── DivergenceError   (ArithmeticError) a loss, gradient or parameter not finite
     ├── FileFormatError   (ValueError)     a file that is not what it should be
     ├── CheckpointError   (OSError)        a file that cannot be written or read
     ├── ResumeError       (ValueError)     a training state that belongs to another run
@@ -22,7 +22,6 @@ Each derives from `PellucidError` and from the built-in a user would catch::
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -71,7 +70,7 @@ class GradientError(PellucidError, AssertionError):
 
 
 class DivergenceError(PellucidError, ArithmeticError):
-    """A loss or gradient that became NaN or infinite."""
+    """A loss, gradient or parameter that became NaN or infinite."""
 
 
 class FileFormatError(PellucidError, ValueError):
@@ -109,9 +108,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("unit", ["units", "name"])
     "Did you mean 'units'?"
     """
+    from difflib import get_close_matches
+
     known = list(known)
     same = [name for name in known if name.casefold() == word.casefold()]
-    close = same or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = same or get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(known)}." if known else ""

@@ -8,7 +8,6 @@ al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -25,8 +24,10 @@ _MASK64 = 2**64 - 1
 @lru_cache(maxsize=4096)
 def philox_key(seed: int, purpose: str, node: str) -> NDArray[np.uint64]:
     """The 128-bit Philox key of a place: the seed's words and a hash of purpose and node."""
+    from hashlib import blake2b  # loads OpenSSL, which importing the package need not wait for
+
     label = f"{seed >> 64}/{purpose}/{node}".encode()
-    digest = hashlib.blake2b(label, digest_size=8).digest()
+    digest = blake2b(label, digest_size=8).digest()
     return np.array([seed & _MASK64, int.from_bytes(digest, "little")], np.uint64)
 
 

@@ -61,7 +61,7 @@ class NumpyProgram(Program):
         self._penalized = [(a, b) for a, b, decay in self._runs if decay]
         self._values: list[Any] = []
         self._slopes: list[Any] = []
-        self._losses: list[tuple[str, Cache, Array]] = []
+        self._losses: list[tuple[str, Cache]] = []
         self._batch: Batch | None = None
 
     def _bind(self, net: Network) -> None:
@@ -185,7 +185,7 @@ class NumpyProgram(Program):
         for name, loss in self.net.losses.items():
             cache = Cache(training=True)
             values = loss.forward(batch.targets[name], self._values[self._outputs[name]], cache)
-            self._losses.append((name, cache, values))
+            self._losses.append((name, cache))
             self._sums[name] = loss.scale * _weighted_sum(values, batch.weight)
             total += self._sums[name]
         return total / batch.total if batch.total else 0.0
@@ -193,11 +193,10 @@ class NumpyProgram(Program):
     def backward(self) -> Arrays:
         batch = self._current()
         slopes: list[Any] = [None] * self._width
-        for name, cache, values in self._losses:
+        for name, cache in self._losses:
             loss, place = self.net.losses[name], self._outputs[name]
             dy: Any = loss.backward(cache)
-            share = _shares(values, batch, loss.scale)
-            _add(slopes, place, dy * share.reshape(-1, *[1] * (dy.ndim - 1)))
+            _add(slopes, place, dy * _share(dy, batch, loss.scale))
         for op in reversed(self._operations):
             if not op.wanted:
                 continue
@@ -253,8 +252,8 @@ class NumpyProgram(Program):
                         return RunResult(done, value, diverged="loss")
                     self.backward()
                     _tell(on_phase, "backward")
-                    caches = {name: cache for name, cache, _ in self._losses}
-                    sums.append((batch, self._sums, self._measure(batch, outputs, caches)))
+                    metrics = self._measure(batch, outputs, dict(self._losses))
+                    sums.append((batch, self._sums, metrics))
                 if not _finite(self.gradients.vector):
                     return RunResult(done, value, diverged="gradient")
                 self.update()
@@ -317,13 +316,12 @@ def _weight_of(batch: Batch) -> float:
     return float(batch.rows if batch.weight is None else batch.weight.sum(dtype=np.float64))
 
 
-def _shares(values: Array, batch: Batch, scale: float) -> Array:
-    """What each row's gradient is multiplied by: scale·w/Σw."""
-    if batch.total == 0:
-        return np.zeros_like(values)
-    weight = np.ones_like(values) if batch.weight is None else batch.weight.astype(values.dtype)
-    share: Array = weight * values.dtype.type(scale / batch.total)
-    return share
+def _share(dy: Array, batch: Batch, scale: float) -> Any:
+    """What each row's gradient is multiplied by: scale·w/Σw, one number without weights."""
+    share = dy.dtype.type(scale / batch.total if batch.total else 0.0)
+    if batch.weight is None:
+        return share
+    return (batch.weight.astype(dy.dtype) * share).reshape(-1, *[1] * (dy.ndim - 1))
 
 
 def _finite(g: Array) -> bool:

@@ -237,7 +237,7 @@ def as_float(x: Any) -> Array:
 
 def rows(x: Array) -> Array:
     """All axes but the last folded into one: (..., C) → (N, C)."""
-    return x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 def single(specs: tuple[Spec, ...], layer: Layer) -> Spec:

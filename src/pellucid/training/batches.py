@@ -16,7 +16,7 @@ from pellucid.engine.base import Batch
 from pellucid.errors import DataError
 from pellucid.layers.base import Spec
 from pellucid.losses import Loss
-from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, named
+from pellucid.network.arrays import as_array, as_inputs, check_finite, named
 from pellucid.network.network import Network
 from pellucid.random import Stream
 
@@ -89,14 +89,17 @@ def _gathers(
     """For each array, a function from row numbers to those rows in the network's type."""
 
     def make(array: Array, spec: Spec) -> Callable[[Any], Array]:
-        # `take` is the fastest gather, but first copies the whole of an array that is not plain
         array = np.asarray(array)
+        wanted = np.dtype(np.int64) if spec.dtype == "int" else np.dtype(dtype)
+        # `take` is the fastest gather, but first copies the whole of an array that is not plain
         plain = array.flags.c_contiguous and array.dtype.isnative
+        ready = array.dtype == wanted
 
         def gather(pick: Any) -> Array:
-            if plain and not isinstance(pick, slice):
-                return convert(array.take(pick, axis=0), spec, dtype)
-            return convert(array[pick], spec, dtype)
+            rows: Array = (
+                array[pick] if isinstance(pick, slice) or not plain else array.take(pick, axis=0)
+            )
+            return rows if ready else rows.astype(wanted)
 
         return gather
 
