@@ -235,8 +235,9 @@ def _shares(counts: Array, held: int, classes: Array) -> Array:
     alone = np.flatnonzero(counts == 1)
     if len(alone):
         raise DataError(
-            f"class {classes[alone[0]]!r} has one row only, which cannot be on both sides of a "
-            "stratified split: add rows of that class, leave it out, or split with stratify=False"
+            f"class {classes[alone[0]].item()!r} has one row only, which cannot be on both sides "
+            "of a stratified split: add rows of that class, leave it out, or split with "
+            "stratify=False (in fit: validation_rows='last')"
         )
     n, k = int(counts.sum()), len(counts)
     if held < k or n - held < k:

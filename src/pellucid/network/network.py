@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import GraphError, NotBuiltError, OptionError, UnknownNameError
+from pellucid.errors import GraphError, NotBuiltError, OptionError, ShapeError, UnknownNameError
 from pellucid.layers.base import Layer
 from pellucid.losses import Loss, as_loss
 from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, named
@@ -282,7 +282,13 @@ class Network:
             array = as_array(x, "x")
             if array.ndim == 0:
                 raise GraphError("x is a single number; networks take rows: np.array([[x]])")
-            self.build(array.shape[1:])
+            try:
+                self.build(array.shape[1:])
+            except ShapeError as error:
+                hint = "; one feature a row is x[:, None]" if array.ndim == 1 else ""
+                raise ShapeError(
+                    f"{error}\n\nx has shape {array.shape}, rows first{hint}"
+                ) from None
         return as_inputs(x, self.graph.inputs)
 
     def converted(self, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pellucid.data.dataset import split_indices
 from pellucid.engine.base import Tally, compile_network
-from pellucid.errors import DataError, NotBuiltError, OptionError, ResumeError
+from pellucid.errors import DataError, NotBuiltError, OptionError, ResumeError, ShapeError
 from pellucid.events import Observer
 from pellucid.metrics import Metric, as_metric
 from pellucid.network.arrays import named
@@ -309,11 +309,17 @@ def _validation_data(net: Network, validation: Any) -> Data | None:
     if isinstance(validation, int | float):
         raise DataError("batches from a generator cannot be split: give validation=(x, y)")
     if isinstance(validation, tuple | list) and len(validation) in (2, 3):
-        data = as_data(net, *validation)
+        parts = tuple(validation)
     elif hasattr(validation, "x"):
-        data = as_data(net, *_unpacked(validation, None, None))
+        parts = _unpacked(validation, None, None)
     else:
-        raise OptionError(f"validation is a Dataset, (x, y) or a fraction, not {validation!r}")
+        raise OptionError(
+            f"validation is a Dataset, (x, y) or a fraction, not {type(validation).__name__}"
+        )
+    try:
+        data = as_data(net, *parts)
+    except (DataError, ShapeError) as error:
+        raise type(error)(f"validation: {error}") from None
     if data.rows == 0:
         raise DataError("the validation data has no rows")
     return data

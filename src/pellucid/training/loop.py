@@ -149,9 +149,9 @@ def train(run: Run) -> Record:
 def _end_epoch(run: Run) -> None:
     """Closes the epoch: its row of the record, counters, events."""
     state = run.state
-    values = run.measure(state.tally)
+    row = {"epoch": state.epoch + 1, "step": state.updates, **run.measure(state.tally)}
+    row |= run.finish_row()  # may fail: the epoch is not closed before
     state.epoch, state.batch, state.tally = state.epoch + 1, 0, Tally()
-    row = {"epoch": state.epoch, "step": state.updates, **values, **run.finish_row()}
     row["seconds"] = round(state.seconds, 3)
     state.rows.append(row)
     run.emit(EpochEnd(run, state.epoch, row), "on_epoch")
@@ -174,21 +174,29 @@ def _end_run(run: Run, diverged: str) -> None:
 
 def _overflown(net: Network, done: int) -> str:
     """Which vector is no longer finite after some updates."""
-    for what, vector in (("parameters", net.parameters.vector), ("state", net.state.vector)):
-        if done and not (isfinite(vector @ vector) or np.isfinite(vector).all()):
-            return what
+    for what, vector in (
+        ("parameters", net.parameters.vector),
+        ("running statistics", net.state.vector),
+    ):
+        with np.errstate(all="ignore"):
+            if done and not (isfinite(vector @ vector) or np.isfinite(vector).all()):
+                return what
     return ""
 
 
 def _divergence(run: Run, what: str) -> str:
     state = run.state
-    made = what in ("parameters", "state")
-    update, batch = state.updates + (not made), state.batch + (not made)
+    if what in ("parameters", "running statistics"):
+        event = f"are NaN or infinite after update {state.updates} (epoch {state.epoch + 1})"
+    else:
+        event = (
+            f"became NaN or infinite at update {state.updates + 1} (epoch {state.epoch + 1}, batch "
+            f"{state.batch + 1}); that update was not made"
+        )
     return (
-        f"the {what} became NaN or infinite at update {update} (epoch {state.epoch + 1}, batch "
-        f"{batch}){'' if made else '; that update was not made'}. Usual causes: a "
-        "learning rate too large, inputs that are not scaled (add Rescale or Standardize), no "
-        "clipping (clip_norm=1.0). net.diagnose(x, y) looks for the first source"
+        f"the {what} {event}. Usual causes: a learning rate too large, inputs that are not scaled "
+        "(add Rescale or Standardize), no clipping (clip_norm=1.0). net.diagnose(x, y) looks for "
+        "the first source"
     )
 
 

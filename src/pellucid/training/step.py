@@ -65,11 +65,12 @@ class Step:
         """The outputs; in inference (``training=False``) no backward pass can follow."""
         self._once("forward")
         self._training = training
-        if not training:
-            outputs = self._program.infer(self.batch.inputs)
-        else:
-            self._program.begin()
-            outputs = self._program.forward(self.batch)
+        with np.errstate(all="ignore"):  # as in fit; `update` refuses what overflowed, in words
+            if not training:
+                outputs = self._program.infer(self.batch.inputs)
+            else:
+                self._program.begin()
+                outputs = self._program.forward(self.batch)
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
     def loss(self) -> float:
@@ -80,13 +81,15 @@ class Step:
             raise StepError("the loss needs targets: net.step(x, y)")
         if not self._training:
             raise StepError("forward ran in inference: a loss to go backward from needs training")
-        return self._program.loss()
+        with np.errstate(all="ignore"):
+            return self._program.loss()
 
     def backward(self) -> Any:
         """The gradient of the loss by the input; fills `gradients`."""
         self._require("loss", "backward")
         self._once("backward")
-        dx = self._program.backward()
+        with np.errstate(all="ignore"):
+            dx = self._program.backward()
         return dx if len(self.net.graph.inputs) > 1 else next(iter(dx.values()), None)
 
     def update(self) -> None:
@@ -96,7 +99,8 @@ class Step:
         if not np.isfinite(self._program.gradients.vector).all():
             bad = [k for k, g in self._program.gradients.items() if not np.isfinite(g).all()]
             raise DivergenceError(f"the gradient of {bad[0]} is NaN or infinite: no update made")
-        self._program.update()
+        with np.errstate(all="ignore"):
+            self._program.update()
 
     def _once(self, phase: str) -> None:
         if phase in self._done:
