@@ -518,6 +518,29 @@ def test_parameters_that_overflow_in_the_last_update_are_no_success(
         run(net, X, T[:, :1], batch_size=24)
 
 
+@dataclass(frozen=True, repr=False)
+class Steep(Activation):
+    """The identity, with an infinite slope."""
+
+    def value(self, z: Any) -> Any:
+        return z * 1
+
+    def slope(self, z: Any, a: Any) -> Any:
+        return np.full_like(z, np.inf)
+
+
+def test_a_gradient_that_is_not_finite_makes_no_update() -> None:
+    net = Network([Dense(2), Steep()], inputs=5, loss=MSE(), optimizer=SGD(0.1))
+    before = net.parameters.vector.copy()
+    with pytest.raises(DivergenceError, match=r"the gradient became NaN .*update 1 .*not made"):
+        run(net, X, T)
+    step = after(net.step(X, T), "forward", "loss", "backward")
+    with pytest.raises(DivergenceError, match="gradient of dense_1/W is NaN or infinite: no upd"):
+        step.update()
+    np.testing.assert_array_equal(net.parameters.vector, before)
+    assert net.updates == 0
+
+
 def test_running_statistics_that_overflow_are_no_success() -> None:
     net = Network([BatchNorm(), Dense(1)], inputs=5, loss=MSE(), optimizer=SGD(1e-30))
     with pytest.raises(DivergenceError, match="running statistics are NaN or infinite after"):

@@ -44,7 +44,13 @@ from pellucid import (
     ReLU,
     WarmUp,
 )
-from pellucid.errors import CheckpointError, FileFormatError, PellucidError, ResumeError
+from pellucid.errors import (
+    CheckpointError,
+    FileFormatError,
+    Interrupted,
+    PellucidError,
+    ResumeError,
+)
 from pellucid.events import StepEnd
 from pellucid.formats import load, load_state
 
@@ -526,6 +532,33 @@ def test_stopped_from_outside_a_run_can_go_on(number: int, every: int, tmp_path:
     resumed = succeeded(child(SLOW, "", 0, 1, path)).splitlines()
     assert resumed[0] == str(state.updates + 1)
     assert resumed[-1] == whole
+
+
+@POSIX
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_the_middle_of_a_write_leaves_a_whole_file(
+    times: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, true_sync, calls = tmp_path / "run.safetensors", os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 5:  # the bytes of the third write
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        true_sync(descriptor)
+
+    net = small()
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        net.fit(X, Y, epochs=9, batch_size=5, progress=False, callbacks=[Checkpoint(path, every=2)])
+    assert isinstance(caught.value, Interrupted) == (times == 1)  # the second one is not waited for
+    assert load_state(path).updates == 6
+    assert leftovers(tmp_path) == []
+    monkeypatch.undo()
+    twin = small()
+    twin.fit(X, Y, epochs=9, batch_size=5, progress=False, resume=path)
+    assert same(twin, trained(epochs=9))
 
 
 # ---- 9: two generations --------------------------------------------------------------------------
