@@ -9,7 +9,7 @@ import numpy as np
 from pellucid import Adam, CrossEntropy, Network
 from pellucid.data import digits_8x8
 from pellucid.layers import BatchNorm, Dense, Dropout, Flatten, ReLU, Rescale
-from pellucid.training.batches import shuffled
+from pellucid.training import shuffled
 
 x, y = digits_8x8()
 body = [Flatten(), Rescale(1 / 16), Dense(32), BatchNorm(), ReLU(), Dropout(0.2)]

@@ -30,7 +30,8 @@ from pellucid import (
 from pellucid.data import Dataset, digits_8x8
 from pellucid.errors import DataError, DivergenceError, NotBuiltError, OptionError
 from pellucid.events import EpochEnd, PhaseEnd, RunEnd, RunStart, StepEnd
-from pellucid.training.batches import ArrayBatches, as_data, shuffled
+from pellucid.training.batches import ArrayBatches, shuffled
+from pellucid.training.checked import as_data
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(50, 6)).astype(np.float32)

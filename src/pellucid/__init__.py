@@ -49,8 +49,8 @@ from pellucid.layers import (
     Tanh,
 )
 from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
-from pellucid.network.graph import Input, shared
 from pellucid.network.network import Network
+from pellucid.network.symbols import Input, shared
 from pellucid.optimizers import SGD, Adam, AdamW, Optimizer
 from pellucid.penalties import L1, L2, Penalty
 from pellucid.schedules import Cosine, Schedule, WarmUp

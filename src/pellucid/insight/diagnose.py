@@ -17,7 +17,7 @@ from pellucid.engine.base import compile_network
 from pellucid.layers.base import Cache, Layer
 from pellucid.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from pellucid.network.network import Network
-from pellucid.training.batches import prepared
+from pellucid.training.checked import prepared
 
 Array = NDArray[Any]
 _ROWS = 1024  # rows that are looked at

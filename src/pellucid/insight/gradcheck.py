@@ -22,10 +22,11 @@ from pellucid.engine.base import compile_network
 from pellucid.errors import GradientError, OptionError
 from pellucid.layers.base import Cache, Layer, as_float
 from pellucid.losses import Loss
-from pellucid.network.graph import Input
 from pellucid.network.network import Network
+from pellucid.network.symbols import Input
 from pellucid.random import Stream
-from pellucid.training.batches import ArrayBatches, as_data
+from pellucid.training.batches import ArrayBatches
+from pellucid.training.checked import as_data
 
 Array = NDArray[Any]
 

@@ -33,7 +33,7 @@ from pellucid.initializers import Initializer
 from pellucid.random import Stream
 
 if TYPE_CHECKING:
-    from pellucid.network.graph import Symbol
+    from pellucid.network.symbols import Symbol
 
 Array = NDArray[Any]
 Kind = Literal["float", "int"]
@@ -202,7 +202,7 @@ class Layer(Description, ABC):
 
     def __call__(self, *inputs: Any) -> Any:
         """On symbols: a new node of a graph. On arrays: the values, if there are no parameters."""
-        from pellucid.network.graph import Symbol, apply
+        from pellucid.network.symbols import Symbol, apply
 
         listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
         flat = inputs

@@ -8,7 +8,6 @@ What executes it stands in `engine/`, what trains it in `training/`, what looks 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +18,9 @@ from pellucid.errors import GraphError, NotBuiltError, OptionError, ShapeError, 
 from pellucid.layers.base import Layer
 from pellucid.losses import Loss, as_loss
 from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, named
-from pellucid.network.graph import (
-    Graph,
-    Input,
-    Shared,
-    Symbol,
-    chain,
-    graph_from_config,
-    trace_graph,
-)
+from pellucid.network.graph import Graph, check_squashed, graph_from_config, trace_graph
 from pellucid.network.parameters import FlatViews
+from pellucid.network.symbols import Input, Shared, Symbol, chain, listed
 from pellucid.optimizers import Optimizer, Run, as_optimizer
 from pellucid.penalties import Penalty
 from pellucid.random import Stream, seed_of
@@ -100,7 +92,7 @@ class Network:
         if isinstance(layers, Graph):
             self._adopt(layers)
         elif outputs is not None:
-            self._adopt(trace_graph(_symbols(inputs, "inputs"), _symbols(outputs, "outputs")))
+            self._adopt(trace_graph(listed(inputs, "inputs"), listed(outputs, "outputs")))
         elif inputs is not None:
             self.build(inputs)
 
@@ -427,7 +419,7 @@ class Network:
 
     def adapt(self, x: Any) -> Network:
         """Lets layers such as Standardize learn their statistics from `x`."""
-        from pellucid.training.fit import adapt
+        from pellucid.training.sources import adapt
 
         return adapt(self, x)
 
@@ -461,47 +453,3 @@ class Network:
         from pellucid.formats.safetensors import load
 
         return load(path)
-
-
-def _symbols(x: Any, what: str) -> list[Symbol]:
-    """The symbols of a graph's inputs or outputs; a dict names them."""
-    if isinstance(x, Symbol):
-        return [x]
-    if isinstance(x, Mapping):
-        for name, symbol in x.items():
-            if not isinstance(symbol, Symbol):
-                raise GraphError(f"{what}[{name!r}] is {symbol!r}, not what Input or a layer makes")
-            if symbol.name not in (None, name):
-                raise GraphError(f"{what}[{name!r}] is already named {symbol.name!r}")
-            symbol.first.name = symbol.name = name
-        return list(x.values())
-    if not isinstance(x, list | tuple) or not x:
-        raise GraphError(
-            f"a graph needs {what}=...: what Input or a layer makes, a list or a dict of those"
-        )
-    return list(x)
-
-
-def check_squashed(graph: Graph, output: str, loss: Loss) -> None:
-    """Refuses probabilities where the loss wants logits, naming the layer to remove."""
-    if not loss.takes_logits:
-        return
-    index = graph.outputs[output].node
-    transparent = ("Identity", "Flatten", "Reshape", "Dropout")
-    while (layer := graph.nodes[index].layer) is not None:
-        squashes = getattr(layer, "squashes", None)
-        if squashes:
-            name = graph.nodes[index].name
-            message = (
-                f"{name} ({layer!r}) already gives probabilities, but {type(loss).__name__} takes "
-                f"raw scores (logits) and squashes them itself: remove {name} from the end of the "
-                "network. predict still returns probabilities"
-            )
-            if not getattr(loss, "allow_squashed", False):
-                raise GraphError(message + f". To see what goes wrong: {type(loss).__name__}"
-                              "(allow_squashed=True)")  # fmt: skip
-            warnings.warn(message, UserWarning, stacklevel=4)
-            return
-        if type(layer).__name__ not in transparent:
-            return
-        index = graph.nodes[index].inputs[0].node

@@ -11,7 +11,8 @@ from pellucid.engine.base import Batch, Program
 from pellucid.errors import DivergenceError, StepError
 from pellucid.network.network import Network
 from pellucid.network.parameters import FlatViews
-from pellucid.training.batches import ArrayBatches, as_data
+from pellucid.training.batches import ArrayBatches
+from pellucid.training.checked import as_data
 
 Array = NDArray[Any]
 
