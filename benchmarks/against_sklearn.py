@@ -82,7 +82,9 @@ def ours(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     )  # fmt: skip
     target = y[:, None] if regress else y
     start = time.perf_counter()
-    record = net.fit(x, target, epochs=work.epochs, batch_size=work.batch, metrics=[], progress=False)
+    record = net.fit(
+        x, target, epochs=work.epochs, batch_size=work.batch, metrics=[], progress=False
+    )
     return time.perf_counter() - start, record["loss"][-1]
 
 
@@ -91,8 +93,8 @@ def theirs(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     regress = work.sizes[-1] == 1
     kind = MLPRegressor if regress else MLPClassifier
     model = kind(
-        hidden_layer_sizes=tuple(work.sizes[1:-1]), solver=work.solver, learning_rate_init=work.rate, alpha=0.0,
-        batch_size=work.batch, max_iter=work.epochs, tol=0.0, n_iter_no_change=10_000,
+        hidden_layer_sizes=tuple(work.sizes[1:-1]), solver=work.solver,
+        learning_rate_init=work.rate, alpha=0.0, batch_size=work.batch, max_iter=work.epochs, tol=0.0, n_iter_no_change=10_000,
         momentum=0.0, nesterovs_momentum=False, random_state=0,
     )  # fmt: skip
     start = time.perf_counter()
@@ -127,9 +129,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print(
-        f"{'workload':<30} {'pellucid':>10} {'sklearn':>10} {'ratio':>7} {'target':>7}  final losses"
-    )
+    heads = f"{'pellucid':>10} {'sklearn':>10} {'ratio':>7} {'target':>7}  final losses"
+    print(f"{'workload':<30} {heads}")
     rows = []
     for work in WORKLOADS:
         row = measure(work, options.rounds)

@@ -37,7 +37,7 @@ def _module_level_imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: str(p.relative_to(SRC)))
 def test_imports_point_one_way(path: Path) -> None:
     part = path.relative_to(SRC).parts[0].removesuffix(".py")
-    if part == "__init__":
+    if part in ("__init__", "__main__"):
         return
     above = {other for other in _module_level_imports(path) if LEVEL[other] > LEVEL[part]}
     assert not above, f"{part} imports {above}, which stand above it"

@@ -380,6 +380,7 @@ def test_a_shape_error_shows_the_path() -> None:
         (lambda: Network(inputs=Input(3), outputs=Dense(1)(Input(3))), GraphError, "not among the inputs"),
         (lambda: Dense(3)(X), GraphError, "Network"),
         (lambda: Network([Reshape((2, 2))], inputs=5), ShapeError, "5"),
+        (lambda: Network([Dense(10**12)], inputs=5), MemoryError, "dense_1/W with shape (5, 1"),
     ],
 )  # fmt: skip
 def test_mistakes_name_their_remedy(make: object, error: type, words: str) -> None:

@@ -8,6 +8,7 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── DataError         (ValueError)     NaN, labels out of range, lengths that differ, no rows
     ├── GraphError        (ValueError)     a network that cannot be built as described
     ├── UnknownNameError  (KeyError)       a node, parameter or column that is not there
+    ├── TooLargeError     (MemoryError)    a network that does not fit in memory
     ├── NotBuiltError     (RuntimeError)   asked for something that only a built network has
     ├── StepError         (RuntimeError)   the phases of a step out of order
     ├── GradientError     (AssertionError) a gradient check that failed
@@ -43,6 +44,10 @@ class DataError(PellucidError, ValueError):
 
 class GraphError(PellucidError, ValueError):
     """A network that cannot be built as described."""
+
+
+class TooLargeError(PellucidError, MemoryError):
+    """A network that does not fit in memory."""
 
 
 class UnknownNameError(PellucidError, KeyError):

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import GraphError, NotBuiltError, OptionError, ShapeError, UnknownNameError
+from pellucid.errors import (
+    GraphError,
+    NotBuiltError,
+    OptionError,
+    ShapeError,
+    TooLargeError,
+    UnknownNameError,
+)
 from pellucid.layers.base import Layer
 from pellucid.losses import Loss, as_loss
 from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, named
@@ -139,12 +147,19 @@ class Network:
         except Exception:
             self._graph = None  # not built, rather than built in part
             raise
-        specs = graph.parameter_specs()
-        self.parameters = FlatViews({name: s.shape for name, s in specs.items()}, self.dtype)
-        self.state = FlatViews(
-            {name: s.shape for name, s in graph.state_specs().items()}, self.dtype
-        )
-        self._initialize()
+        shapes = {name: s.shape for name, s in graph.parameter_specs().items()}
+        try:
+            self.parameters = FlatViews(shapes, self.dtype)
+            self.state = FlatViews({k: s.shape for k, s in graph.state_specs().items()}, self.dtype)
+            self._initialize()
+        except (MemoryError, OverflowError) as error:
+            self._graph = None
+            largest = max(shapes, key=lambda name: prod(shapes[name]))
+            total = sum(map(prod, shapes.values()))
+            raise TooLargeError(
+                f"{total:,} parameters do not fit in memory ({total * self.dtype.itemsize:.3g} "
+                f"bytes); the largest is {largest} with shape {shapes[largest]}"
+            ) from error
 
     def _initialize(self) -> None:
         for name, spec in self.graph.parameter_specs().items():

@@ -33,7 +33,10 @@ class FlatViews(Mapping[str, Array]):
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> None:
-        self.vector: Array = np.zeros(sum(prod(s) for s in shapes.values()), dtype)
+        size = sum(prod(s) for s in shapes.values())
+        if size > 2**40:  # where the system promises memory that it does not have
+            raise MemoryError(f"{size} values")
+        self.vector: Array = np.zeros(size, dtype)
         self._shapes = dict(shapes)
         self._rebuild()
 
