@@ -94,7 +94,8 @@ def theirs(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     kind = MLPRegressor if regress else MLPClassifier
     model = kind(
         hidden_layer_sizes=tuple(work.sizes[1:-1]), solver=work.solver,
-        learning_rate_init=work.rate, alpha=0.0, batch_size=work.batch, max_iter=work.epochs, tol=0.0, n_iter_no_change=10_000,
+        learning_rate_init=work.rate, alpha=0.0, batch_size=work.batch, max_iter=work.epochs,
+        tol=0.0, n_iter_no_change=10_000,
         momentum=0.0, nesterovs_momentum=False, random_state=0,
     )  # fmt: skip
     start = time.perf_counter()
