@@ -69,6 +69,10 @@ _LAZY = {
     "set_threads": "pellucid.engine.threads",
 }
 
+_PARTS = (
+    "data", "engine", "errors", "events", "formats", "insight", "layers", "metrics", "training"
+)  # fmt: skip
+
 __all__ = [
     "L1", "L2", "MSE", "SGD", "Activation", "Adam", "AdamW", "Add", "AvgPool2D", "BatchNorm",
     "BinaryCrossEntropy", "Checkpoint", "Concatenate", "Constant", "Conv2D", "Cosine",
@@ -98,9 +102,14 @@ def __getattr__(name: str) -> Any:
 
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
-    if name in ("data", "insight", "training", "formats", "engine"):
+    if name in _PARTS:
         return importlib.import_module(f"pellucid.{name}")
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What is public, also where it is not imported yet."""
+    return [*__all__, *_PARTS, "__doc__", "__file__", "__name__", "__path__", "__version__"]
 
 
 def _follow_environment() -> None:

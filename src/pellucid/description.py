@@ -9,20 +9,29 @@ option names that are checked ("did you mean"), a JSON form and back, and a regi
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 from abc import ABCMeta
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar
 
 from pellucid.errors import FileFormatError, OptionError, did_you_mean
 
 _registry: dict[str, type[Description]] = {}
 T = TypeVar("T", bound="type[Description]")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _CheckedOptions(ABCMeta):
     """Translates well-known aliases and names the nearest option when one is unknown."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The options, for `help` and editors, which would otherwise see those of `__call__`."""
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if dataclasses.is_dataclass(cls):
@@ -32,20 +41,70 @@ class _CheckedOptions(ABCMeta):
                 if word in known:
                     continue
                 if word not in aliases:
-                    raise OptionError(
-                        f"{cls.__name__} has no option {word!r}. {did_you_mean(word, known)}"
-                        + _forgotten(cls)
-                    )
+                    remedies: dict[str, str] = cls.remedies  # type: ignore[attr-defined]
+                    raise unknown_option(cls.__name__, word, known, remedies, _forgotten(cls))
                 if aliases[word] in options:
                     raise OptionError(f"{cls.__name__}: {word} and {aliases[word]} are one option")
                 options[aliases[word]] = options.pop(word)
         try:
-            return super().__call__(*args, **options)
+            return _plain(super().__call__(*args, **options))
         except TypeError as error:
             if isinstance(error, OptionError) or "__init__()" not in str(error):
                 raise
             what = re.sub(r"\S*__init__\(\)", cls.__name__, str(error))
             raise OptionError(f"{what}.{_forgotten(cls)}") from None
+
+
+def _plain(made: Any) -> Any:
+    """The new description with NumPy's scalars as Python's, and True or False where it must be."""
+    for field in dataclasses.fields(made) if dataclasses.is_dataclass(made) else ():
+        value = getattr(made, field.name)
+        if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+            value = value.item()
+            object.__setattr__(made, field.name, value)
+        if field.type in ("bool", bool) and not isinstance(value, bool):
+            raise OptionError(
+                f"{type(made).__name__}: {field.name} must be True or False, not {value!r}"
+            )
+    return made
+
+
+def unknown_option(
+    owner: str, word: str, known: list[str], remedies: dict[str, str], more: str = ""
+) -> OptionError:
+    """The error for an option that `owner` does not have: its remedy, else the nearest name."""
+    hint = f"{remedies[word]}." if word in remedies else did_you_mean(word, known)
+    return OptionError(f"{owner} has no option {word!r}. {hint}{more}")
+
+
+def checked_options(owner: str, **remedies: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Lets a function name the nearest option when one is unknown, as descriptions do.
+
+    `remedies` are sentences for words that users of other libraries would try.
+
+    >>> @checked_options("paint", color="Say which with pigment=")
+    ... def paint(pigment: str, *, coats: int = 1) -> str:
+    ...     return pigment * coats
+    >>> paint("red", coat=2)
+    Traceback (most recent call last):
+        ...
+    pellucid.errors.OptionError: paint has no option 'coat'. Did you mean 'coats'?
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        known = list(inspect.signature(function).parameters)
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **options: P.kwargs) -> R:
+            for word in options:
+                if word not in known:
+                    choices = [name for name in known if name not in ("self", "net", "x", "y")]
+                    raise unknown_option(owner, word, choices, remedies)
+            return function(*args, **options)
+
+        return checked
+
+    return decorate
 
 
 def _forgotten(cls: type) -> str:
@@ -59,6 +118,7 @@ class Description(metaclass=_CheckedOptions):
     """Base of everything that describes and holds no arrays."""
 
     aliases: ClassVar[dict[str, str]] = {}
+    remedies: ClassVar[dict[str, str]] = {}  # what to do instead of options others have
     registered_name: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

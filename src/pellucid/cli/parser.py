@@ -224,7 +224,7 @@ def _train(sub: Parser) -> None:
     add("--validation", type=_validation, default=0.1, metavar="PART",
         help="a part of the rows, or DATA, to watch the run on; 0 for none (0.1)")  # fmt: skip
     add("--patience", type=_whole(0), metavar="N",
-        help="stop after N epochs without a better validation loss, and keep the best")  # fmt: skip
+        help="put up with N epochs without a better validation loss; keep the best")  # fmt: skip
     add("--class-weight", choices=["balanced"], help="count every class alike, rare ones too")
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")
     add("--accumulate", type=_whole(1), default=1, metavar="N", help="batches of one update (1)")

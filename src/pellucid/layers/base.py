@@ -170,6 +170,14 @@ class Layer(Description, ABC):
     name: str | None = field(default=None, kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
 
+    remedies: ClassVar[dict[str, str]] = {
+        "activation": "An activation is a layer of its own: put ReLU() behind this one",
+        **dict.fromkeys(
+            ("input_shape", "input_dim", "in_features", "in_channels"),
+            "Inputs are found from what feeds a layer; what feeds the first one is told by the "
+            "first data, or by Network(layers, inputs=shape of a row)",
+        ),
+    }
     arity: ClassVar[int | None] = 1  # inputs it takes; None: two or more
     takes_integers: ClassVar[bool] = False  # reads indices, as Embedding does
     batch_statistics: ClassVar[bool] = False  # mixes the rows of a training batch

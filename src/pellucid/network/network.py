@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.description import checked_options
 from pellucid.errors import (
     GraphError,
     NotBuiltError,
@@ -43,6 +44,18 @@ if TYPE_CHECKING:
     from pellucid.training.step import Step
 
 Array = NDArray[Any]
+_ELSEWHERE = {  # what other libraries call what is here
+    "train": "net.fit trains",
+    "compile": "give loss= and optimizer= to Network or to fit",
+    "history": "net.fit returns the record of the run",
+    "layers": "net.graph.nodes has them",
+    "weights": "net.parameters has them by name",
+    "get_weights": "net.parameters has them by name",
+    "state_dict": "net.parameters has them by name",
+    "load_weights": "Network.load makes a network from a file",
+    "predict_proba": "net.predict gives probabilities",
+    "score": "net.evaluate gives the loss and metrics",
+}
 
 
 class Network:
@@ -74,6 +87,7 @@ class Network:
     (2, 3)
     """
 
+    @checked_options("Network", lr="The optimizer has it: optimizer=Adam(learning_rate=0.01)")
     def __init__(
         self, layers: Sequence[Layer | Shared] | Graph | None = None, inputs: Any = None, *,
         outputs: Any = None, loss: Any = None, optimizer: Any = None,
@@ -196,7 +210,8 @@ class Network:
     def __getattr__(self, name: str) -> Any:
         if name in ("parameters", "state", "updates", "slots") and "_graph" in self.__dict__:
             _ = self.graph  # raises the error that explains
-        raise AttributeError(f"Network has no attribute {name!r}")
+        elsewhere = f": {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"Network has no attribute {name!r}{elsewhere}")
 
     # ---- loss and optimizer --------------------------------------------------------------------
 
@@ -412,7 +427,13 @@ class Network:
     # ---- doors to what stands above ------------------------------------------------------------
 
     def fit(self, x: Any, y: Any = None, **options: Any) -> Record:
-        """Trains the network; see `pellucid.training.fit` for all options.
+        """Trains the network and returns the record of the run.
+
+        The options, with their defaults; `help(pellucid.training.fit)` explains each::
+
+            epochs=10, batch_size=32, validation=None, validation_rows="random", loss=None,
+            optimizer=None, metrics=None, sample_weight=None, class_weight=None, shuffle=True,
+            accumulate=1, steps_per_epoch=None, callbacks=(), progress=True, resume=False
 
         >>> record = net.fit(x, y, epochs=10, batch_size=64)     # doctest: +SKIP
         """

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.description import checked_options
 from pellucid.errors import OptionError, did_you_mean
 from pellucid.events import EpochEnd, Event, Observer, RunEnd, RunStart, StepEnd
 
@@ -24,7 +25,7 @@ class EarlyStopping(Observer):
     monitor : str, optional
         A column of the record; by default ``validation_loss``, or ``loss`` without validation.
     patience : int, default 10
-        Epochs without an improvement that are put up with.
+        Epochs in a row without an improvement that are put up with; one more stops the run.
     min_delta : float, default 0
         What counts as an improvement.
     mode : {"auto", "min", "max"}
@@ -37,6 +38,7 @@ class EarlyStopping(Observer):
     best, best_epoch : the best value so far and its epoch
     """
 
+    @checked_options("EarlyStopping", restore_best_weights="Write restore_best=")
     def __init__(
         self, monitor: str | None = None, *, patience: int = 10, min_delta: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto", restore_best: bool = True,
@@ -136,6 +138,7 @@ class Checkpoint(Observer):
 
     last: ClassVar[bool] = True
 
+    @checked_options("Checkpoint", save_best_only='Write best_of="validation_loss"')
     def __init__(
         self, path: str | os.PathLike[str], *, every: int | None = None, best_of: str | None = None
     ) -> None:

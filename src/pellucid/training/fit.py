@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.description import checked_options
 from pellucid.engine.base import Tally, compile_network
 from pellucid.errors import DataError, NotBuiltError, OptionError, ResumeError
 from pellucid.events import Observer
@@ -33,6 +34,15 @@ from pellucid.training.state import TrainingState, setting_of
 Metrics = list[tuple[str, Metric]]
 
 
+@checked_options(
+    "fit",
+    verbose="Write progress=False for none",
+    validation_split="Write validation=0.2 to hold out a fifth of the rows",
+    validation_data="Write validation=(x, y)",
+    lr="The optimizer has it: optimizer=Adam(learning_rate=0.01)",
+    learning_rate="The optimizer has it: optimizer=Adam(learning_rate=0.01)",
+    max_iter="Write epochs=",
+)
 def fit(
     net: Network, x: Any, y: Any = None, *, epochs: int = 10, batch_size: int = 32,
     validation: Any = None, validation_rows: str = "random", loss: Any = None,
@@ -82,10 +92,16 @@ def fit(
     _whole_number("accumulate", accumulate, 1)
     if steps_per_epoch is not None:
         _whole_number("steps_per_epoch", steps_per_epoch, 1)
+    if not isinstance(callbacks, list | tuple):
+        raise OptionError(f"callbacks is a list of observers, not {callbacks!r}")
     observers = [*callbacks, *([Progress()] if progress else [])]
     for observer in observers:
         if not isinstance(observer, Observer):
-            raise OptionError(f"callbacks are Observers, not {observer!r}")
+            name = getattr(observer, "__name__", "")
+            fix = f": call it, {name}()" if isinstance(observer, type) else ""
+            raise OptionError(
+                f"callbacks are Observers (help(pellucid.Observer)), not {observer!r}{fix}"
+            )
     with _all_or_nothing(net):
         if is_stream(x, y):
             if sample_weight is not None or class_weight is not None:
@@ -145,6 +161,7 @@ def _run(
     return run
 
 
+@checked_options("evaluate", verbose="It prints nothing")
 def evaluate(
     net: Network, x: Any, y: Any = None, *, batch_size: int = 1024, metrics: Any = None,
     sample_weight: Any = None, class_weight: Any = None,
