@@ -29,12 +29,20 @@ from pellucid import (
     Rescale,
     Sigmoid,
     Softmax,
+    Standardize,
     Tanh,
     gradcheck,
     mlp,
 )
-from pellucid.errors import DivergenceError, GradientError, OptionError
-from pellucid.layers import Activation
+from pellucid.errors import (
+    DivergenceError,
+    GradientError,
+    NotBuiltError,
+    OptionError,
+    ShapeError,
+    StepError,
+)
+from pellucid.layers import Activation, Layer
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(40, 6))
@@ -155,6 +163,41 @@ def test_a_trace_of_a_graph_with_two_outputs() -> None:
     assert np.array_equal(net.parameters.vector, before)
 
 
+@dataclass(frozen=True, repr=False)
+class RowSum(Layer):
+    """Forgets to say that it changes the shape."""
+
+    def forward(self, x: Any, p: Any, cache: Any) -> Any:
+        return x.sum(axis=1, keepdims=True)
+
+    def backward(self, dy: Any, p: Any, dp: Any, cache: Any) -> Any:
+        return np.repeat(dy, 6, axis=1)
+
+
+@dataclass(frozen=True, repr=False)
+class MeanOverRows(Loss):
+    """Takes the mean itself, which fit would do again."""
+
+    def forward(self, y_true: Any, y_pred: Any, cache: Any) -> Any:
+        cache.error = y_pred - y_true
+        return (cache.error**2).mean()
+
+    def backward(self, cache: Any) -> Any:
+        return 2 * cache.error / cache.error.size
+
+
+def test_pieces_that_break_their_contract() -> None:
+    with pytest.raises(ShapeError, match=r"forward gives \(40, 1\), but output_spec says \(B, 6\)"):
+        gradcheck(RowSum(), X)
+    with pytest.raises(ShapeError, match=r"each row's own value, \(40,\)"):
+        gradcheck(MeanOverRows(), np.zeros((40, 6)), X)
+
+
+def test_trace_without_targets() -> None:
+    with pytest.raises(StepError, match=r"trace\(x, y\)"):
+        mlp([6, 3], loss=CrossEntropy()).trace(X)
+
+
 # ---- diagnose --------------------------------------------------------------------------------------
 
 
@@ -173,6 +216,44 @@ def test_a_healthy_network_is_left_in_peace() -> None:
     assert not net.diagnose(X, Y)
     assert "nothing found" in str(net.diagnose(X, Y))
     assert not Network([Dense(3)], inputs=6).diagnose()
+
+
+def test_what_was_not_looked_at_is_not_said_to_be_fine() -> None:
+    net = Network([Dense(3)], loss=CrossEntropy())
+    with pytest.raises(NotBuiltError, match="not built yet"):
+        net.diagnose()
+    found = net.build(6).diagnose()
+    assert found.rules == ("not finite", "squashed outputs")
+    assert "with x and y also: unscaled inputs" in str(found)
+    assert net.diagnose(X).wanting == ("no better than chance",)
+    assert net.diagnose(X, Y).wanting == ()
+
+
+def test_statistics_of_other_data() -> None:
+    net = Network([Standardize(), Dense(3)], loss=CrossEntropy(), optimizer=SGD(0.1))
+    assert rules(net, 1000 * X, Y) == []  # fit will adapt it to them
+    assert net.state["standardize_1/count"] == 0
+    net.fit(X, Y, epochs=1, progress=False)
+    (finding,) = [f for f in net.diagnose(1000 * X, Y) if f.rule == "unscaled inputs"]
+    assert "standardize_1 learnt its statistics from other data" in finding.reason
+    assert "Standardize()" not in finding.remedy
+
+
+def test_nan_in_the_data_is_placed() -> None:
+    x = X.copy()
+    x[3, 2] = x[5, 0] = np.nan
+    for layers in ([Dense(3)], [Standardize(), Dense(3)]):
+        (finding,) = Network(layers, loss=CrossEntropy()).diagnose(x, Y)
+        assert finding.place == "input"
+        assert finding.evidence == f"nan at row 3, column 2; 2 of {len(x)} rows have any"
+
+
+def test_targets_far_from_one() -> None:
+    net = Network([Dense(1)], loss=MSE(), optimizer=SGD(1e-6))
+    y = 1e5 * X[:, :1]
+    net.fit(X, y, epochs=1, progress=False)
+    (finding,) = net.diagnose(X, y)
+    assert "(y - y.mean()) / y.std()" in finding.remedy
 
 
 def test_unscaled_inputs() -> None:

@@ -7,6 +7,7 @@ finding has evidence (numbers), a place (a node), a reason and a remedy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import compile_network
+from pellucid.errors import DataError
 from pellucid.layers.base import Cache, Layer
-from pellucid.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
 from pellucid.network.network import Network
+from pellucid.targets import first_of, place_text
 from pellucid.training.checked import prepared
+from pellucid.training.sources import adapt_layers
 
 Array = NDArray[Any]
 _ROWS = 1024  # rows that are looked at
@@ -45,7 +49,8 @@ class Diagnosis:
     """The findings, most fundamental first; falsy when there are none."""
 
     findings: tuple[Finding, ...]
-    rules: tuple[str, ...]
+    rules: tuple[str, ...]  # those that could look
+    wanting: tuple[str, ...] = ()  # those that need data, or targets, that were not given
 
     def __bool__(self) -> bool:
         return bool(self.findings)
@@ -58,7 +63,8 @@ class Diagnosis:
 
     def __str__(self) -> str:
         if not self.findings:
-            return f"nothing found by {len(self.rules)} rules: {', '.join(self.rules)}"
+            more = f"; with x and y also: {', '.join(self.wanting)}" if self.wanting else ""
+            return f"nothing found by {len(self.rules)} rules: {', '.join(self.rules)}{more}"
         return "\n".join(map(str, self.findings))
 
 
@@ -82,17 +88,32 @@ def diagnose(net: Network, x: Any = None, y: Any = None) -> Diagnosis:
     """
     if x is not None and y is None and hasattr(x, "x") and hasattr(x, "y"):
         x, y = x.x, x.y
+    if x is None:
+        _ = net.graph  # before it is built there is nothing to look at
     values = targets = losses = None
     if x is not None:
         with np.errstate(all="ignore"):
             arrays = {k: a[:_ROWS] for k, a in net.inputs_for(x).items()}
+            if _unadapted(net):
+                net = net.copy()
+                with suppress(DataError):  # NaN, or no rows: the rules say so
+                    adapt_layers(net, arrays, None)  # as fit would
             names = [node.name for node in net.graph.nodes]
             values = compile_network(net).infer(net.converted(arrays), names)
             if y is not None and net.loss is not None:
                 targets, losses = _losses(net, values, arrays, y)
     case = Case(net, values, targets, losses)
+    lacking = (() if values else _NEED_DATA) + (() if losses else _NEED_TARGETS)
     found = tuple(f for f in (rule(case) for rule in RULES.values()) if f is not None)
-    return Diagnosis(found, tuple(RULES))
+    return Diagnosis(found, tuple(r for r in RULES if r not in lacking), lacking)
+
+
+def _unadapted(net: Network) -> bool:
+    """Whether a layer still waits for data to learn its statistics from."""
+    return any(
+        node.layer is not None and node.layer.adapts and net.state[f"{node.owner}/count"] == 0
+        for node in net.graph.nodes
+    )
 
 
 def _losses(
@@ -129,14 +150,19 @@ def not_finite(case: Case) -> Finding | None:
         assert case.values is not None
         array = case.values[node.name]
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0][0])
-            what = (
-                "the data" if node.layer is None else "what feeds it is finite, so it starts here"
+            wrong = ~np.isfinite(array)
+            where = first_of(wrong)
+            rows = int(wrong.reshape(len(wrong), -1).any(axis=1).sum())
+            evidence = (
+                f"{array[where]} at {place_text(where)}; {rows} of {len(array)} rows have any"
             )
-            return Finding(
-                "not finite", node.name, f"NaN or infinity from row {row} on", what,
-                "clean the data" if node.layer is None else remedy,
-            )  # fmt: skip
+            if node.layer is None:
+                return Finding(
+                    "not finite", node.name, evidence, "it stands in the data, and fit refuses it",
+                    "fill or drop such rows (np.nan_to_num, or a mean per column)",
+                )  # fmt: skip
+            what = "what feeds it is finite, so it starts here"
+            return Finding("not finite", node.name, evidence, what, remedy)
     if net.training is not None and net.training.stopped == "diverged":
         return Finding(
             "not finite", "the last run", f"it stopped as diverged after {net.updates} updates",
@@ -166,10 +192,17 @@ def unscaled_inputs(case: Case) -> Finding | None:
         largest = float(np.abs(array).max())
         rms = float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
         if rms > 10 or largest > 1000:
+            evidence = f"its inputs reach {largest:.4g} (root mean square {rms:.3g})"
+            if source.layer is not None and source.layer.adapts:
+                return Finding(
+                    "unscaled inputs", node.name, evidence,
+                    f"{source.name} learnt its statistics from other data than this",
+                    "give it data on the scale that it was trained on; to start over on this "
+                    "data, net.adapt(x)",
+                )  # fmt: skip
             scale = "Rescale(1 / 255)" if 200 <= largest <= 255 else "Standardize()"
             return Finding(
-                "unscaled inputs", node.name,
-                f"its inputs reach {largest:.4g} (root mean square {rms:.3g})",
+                "unscaled inputs", node.name, evidence,
                 "initial weights are made for inputs around 1: larger ones saturate or explode, "
                 "and a learning rate that fits the biases is far too large for the weights",
                 f"put {scale} in front",
@@ -224,11 +257,18 @@ def no_better_than_chance(case: Case) -> Finding | None:
             return Finding(
                 "no better than chance", name,
                 f"the loss is {mean:.4g}; always answering with the average gives {chance:.4g}",
-                f"after {case.net.updates} updates the outputs do not depend on the inputs",
-                "check that rows of x and y belong together, then try a learning rate ten times "
-                "smaller and ten times larger",
+                f"after {case.net.updates} updates the network is of no more use here than that",
+                f"{_scaled(loss, target)}train longer, check that rows of x and y belong together, "
+                "and try a learning rate ten times smaller and ten times larger",
             )  # fmt: skip
     return None
+
+
+def _scaled(loss: Loss, target: Array) -> str:
+    """What helps first where quantities are far from 1: weights grow by small steps."""
+    if isinstance(loss, MSE) and target.std() > 10:
+        return "bring y near 1 first, (y - y.mean()) / y.std(), "
+    return ""
 
 
 def _chance(loss: Loss, target: Array) -> float | None:
@@ -244,7 +284,7 @@ def _chance(loss: Loss, target: Array) -> float | None:
     if isinstance(loss, BinaryCrossEntropy) and loss.positive_weight is None:
         p = np.clip(target.mean(axis=0), 1e-12, 1 - 1e-12)
         return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())
-    if type(loss).__name__ == "MSE":
+    if isinstance(loss, MSE):
         return float(target.var(axis=0).mean())
     return None
 
@@ -275,3 +315,5 @@ RULES: dict[str, Rule] = {
     "dead units": dead_units,
     "no better than chance": no_better_than_chance,
 }
+_NEED_DATA = ("unscaled inputs", "dead units")
+_NEED_TARGETS = ("no better than chance",)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import compile_network
-from pellucid.errors import GradientError, OptionError
-from pellucid.layers.base import Cache, Layer, as_float
+from pellucid.errors import GradientError, OptionError, ShapeError
+from pellucid.layers.base import Cache, Layer, as_float, shape_text
 from pellucid.losses import Loss
 from pellucid.network.network import Network
 from pellucid.network.symbols import Input
@@ -101,7 +101,9 @@ def gradcheck(
         net = target if isinstance(target, Network) else _around(target, x)
         if isinstance(target, Layer):
             x = _named_inputs(net, x)
-            y = {name: np.zeros_like(a) for name, a in net.activations(x, *_ends(net)).items()}
+            outputs = net.activations(x, *_ends(net))
+            _check_spec(target, net, outputs)
+            y = {name: np.zeros_like(a) for name, a in outputs.items()}
         report = _check_network(net, x, y, sample_weight, directions, entries, tolerance, seed)
     else:
         raise OptionError(f"gradcheck takes a network, a layer or a loss, not {target!r}")
@@ -151,7 +153,12 @@ def _check_loss(
         return float(loss.forward(target, prediction, Cache()).sum())
 
     cache = Cache()
-    loss.forward(target, prediction, cache)
+    values = loss.forward(target, prediction, cache)
+    if np.shape(values) != (len(prediction),):
+        raise ShapeError(
+            f"{loss!r}: forward gives shape {np.shape(values)} for {len(prediction)} rows; it must "
+            f"give each row's own value, ({len(prediction)},), and leave the mean over rows to fit"
+        )
     gradient = loss.backward(cache)
     found = _compare("y_pred", prediction, gradient, value, directions, entries, seed)
     return GradientReport(found, tolerance)
@@ -227,6 +234,20 @@ def _around(layer: Layer, x: Any) -> Network:
     for name, array in net.parameters.items():  # zeros and ones would hide mistakes
         array[...] = Stream(0, "gradcheck", name).normal(array.shape, std=0.5) + 0.1
     return net
+
+
+def _check_spec(layer: Layer, net: Network, outputs: dict[str, Array]) -> None:
+    """Refuses a layer that promises another shape than it gives."""
+    for array, spec in zip(outputs.values(), net.graph.output_specs.values(), strict=True):
+        got = array.shape[1:]
+        if len(got) != len(spec.shape) or any(
+            want not in (None, n) for want, n in zip(spec.shape, got, strict=True)
+        ):
+            raise ShapeError(
+                f"{layer!r}: forward gives {array.shape}, but output_spec says "
+                f"{shape_text(spec.shape)} (without one of its own, a layer promises the shape of "
+                "its input): write output_spec"
+            )
 
 
 def _named_inputs(net: Network, x: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.errors import StepError
 from pellucid.network.graph import Node
 from pellucid.network.network import Network
 from pellucid.optimizers import SGD
@@ -47,6 +48,8 @@ def trace(net: Network, x: Any, y: Any, *, few: int = 12) -> Trace:
     Arrays of at most `few` numbers are printed whole, larger ones as their least, mean and
     largest value.
     """
+    if y is None:
+        raise StepError("a trace is of a whole step, which needs targets: trace(x, y)")
     net.inputs_for(x)
     twin = net.copy()
     if twin.optimizer is None:
