@@ -11,6 +11,7 @@ import pytest
 
 import pellucid
 from pellucid import (
+    MSE,
     SGD,
     Adam,
     Checkpoint,
@@ -22,7 +23,8 @@ from pellucid import (
     Network,
     ReLU,
 )
-from pellucid.errors import OptionError, PellucidError
+from pellucid.data import Dataset
+from pellucid.errors import DataError, OptionError, PellucidError, ShapeError
 from pellucid.training import evaluate, fit
 
 X = np.random.default_rng(0).normal(size=(64, 5))
@@ -116,3 +118,74 @@ def test_words_of_other_libraries(name: str, there: str) -> None:
     with pytest.raises(AttributeError, match=there):
         getattr(network(), name)
     assert not hasattr(network(), name)
+
+
+# ---- data -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (lambda: network().fit((X, Y)), DataError, "two arguments, (x, y)"),
+        (lambda: network().predict(Dataset(X, Y)), DataError, "data.x"),
+        (lambda: trained(validation=True), OptionError, "a fraction, not True"),
+        (
+            lambda: Network([Dense(1)], loss=MSE(), optimizer=Adam()).fit(
+                X, np.full((64, 1), np.nan)
+            ),
+            DataError,
+            "fill or drop",
+        ),
+        (
+            lambda: Network([Dense(3)], loss=CrossEntropy(), optimizer=Adam()).fit(X, np.eye(2)[Y]),
+            ShapeError,
+            "give the last layer 2 outputs",
+        ),
+        (
+            lambda: Network([Dense(3)], loss=MSE(), optimizer=Adam()).fit(X, X[:, :1]),
+            ShapeError,
+            "give the last layer 1 output",
+        ),
+        (
+            lambda: Network([Conv2D(3, 2), Dense(2)], loss=CrossEntropy(), optimizer=Adam()).fit(
+                np.ones((64, 5, 5, 1)), Y
+            ),
+            ShapeError,
+            "put Flatten() before the last layer",
+        ),
+    ],
+)
+def test_data_errors_say_what_to_do(
+    act: Callable[[], Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        act()
+    assert words in str(caught.value)
+
+
+class Table:
+    """Like a DataFrame: an array whose columns are attributes, two of them called x and y."""
+
+    x, y = X[:, 0], X[:, 1]
+
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        return np.asarray(X)
+
+
+def test_columns_called_x_and_y_make_no_dataset() -> None:
+    net = network()
+    net.fit(Table(), Y, epochs=1, progress=False)
+    assert np.array_equal(net.predict(Table()), net.predict(X))
+    assert net.diagnose(Table()).wanting == ("no better than chance",)
+    with pytest.raises(DataError, match="targets are missing"):
+        net.fit(Table(), progress=False)
+
+
+def test_a_dataset_wherever_rows_and_targets_go() -> None:
+    net, data = network(), Dataset(X, Y)
+    step = net.step(data)
+    assert repr(step) == "<Step of 64 rows: done nothing yet>"
+    step.forward()
+    assert repr(step) == "<Step of 64 rows: done forward>"
+    assert step.loss() == net.trace(data).loss
+    assert net.gradcheck(data[:8]).passed

@@ -89,7 +89,10 @@ def finite_floats(values: Any, what: str = "target") -> Array:
     array = as_float(array)
     if not np.isfinite(array).all():
         where = first_of(~np.isfinite(array))
-        raise DataError(f"{place_text(where)}: {what} {array[where]} is not a finite number")
+        raise DataError(
+            f"{place_text(where)}: {what} {array[where]} is not a finite number: fill or drop such "
+            "rows first"
+        )
     return array
 
 
@@ -107,6 +110,10 @@ def same_shape(y: Array, expected: RowShape, loss: object, output: RowShape | No
         fix = f": write y[{':, ' * (y.ndim - 1)}0]"
     elif y.dtype.kind in "iu" and y.ndim == len(expected) and output is None:
         fix = "; for class labels: CrossEntropy()"
+    elif y.ndim and len(row) + 1 < len(output or expected) and None not in expected:
+        fix = ": put Flatten() before the last layer, so that a row has one answer"
+    elif y.ndim and row and len(row) == len(expected) and row[:-1] == expected[:-1]:
+        fix = f": give the last layer {row[-1]} output{'s' * (row[-1] != 1)}"
     raise ShapeError(
         f"{type(loss).__name__}: targets of shape {y.shape} do not fit outputs of shape "
         f"{rows_text(output or expected, rows)}{fix}"

@@ -21,7 +21,7 @@ from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
 from pellucid.network.network import Network
 from pellucid.targets import first_of, place_text
 from pellucid.training.checked import prepared
-from pellucid.training.sources import adapt_layers
+from pellucid.training.sources import adapt_layers, unpacked
 
 Array = NDArray[Any]
 _ROWS = 1024  # rows that are looked at
@@ -86,8 +86,7 @@ def diagnose(net: Network, x: Any = None, y: Any = None) -> Diagnosis:
 
     At most 1,024 rows are looked at. Nothing is changed.
     """
-    if x is not None and y is None and hasattr(x, "x") and hasattr(x, "y"):
-        x, y = x.x, x.y
+    x, y, _ = unpacked(x, y, None)
     if x is None:
         _ = net.graph  # before it is built there is nothing to look at
     values = targets = losses = None

@@ -27,6 +27,7 @@ from pellucid.network.symbols import Input
 from pellucid.random import Stream
 from pellucid.training.batches import ArrayBatches
 from pellucid.training.checked import as_data
+from pellucid.training.sources import unpacked
 
 Array = NDArray[Any]
 
@@ -98,6 +99,7 @@ def gradcheck(
     if isinstance(target, Loss):
         report = _check_loss(target, x, y, directions, entries, tolerance, seed)
     elif isinstance(target, Layer | Network):
+        x, y, sample_weight = unpacked(x, y, sample_weight)
         net = target if isinstance(target, Network) else _around(target, x)
         if isinstance(target, Layer):
             x = _named_inputs(net, x)
@@ -120,7 +122,9 @@ def _check_network(
     tolerance: float, seed: int,
 ) -> GradientReport:  # fmt: skip
     net.inputs_for(x)
-    twin = net.astype("float64")
+    twin = net.clone(dtype="float64", engine="numpy")  # the layers' own forward and backward
+    twin.parameters.vector[...], twin.state.vector[...] = net.parameters.vector, net.state.vector
+    twin.updates = net.updates
     data = as_data(twin, x, y, sample_weight)
     parts = ArrayBatches(twin, data, None, max(data.rows, 1)).get(0)
     if not parts:

@@ -13,6 +13,7 @@ from pellucid.network.graph import Node
 from pellucid.network.network import Network
 from pellucid.optimizers import SGD
 from pellucid.training.fit import penalty_of
+from pellucid.training.sources import unpacked
 
 Array = NDArray[Any]
 
@@ -48,6 +49,7 @@ def trace(net: Network, x: Any, y: Any, *, few: int = 12) -> Trace:
     Arrays of at most `few` numbers are printed whole, larger ones as their least, mean and
     largest value.
     """
+    x, y, _ = unpacked(x, y, None)
     if y is None:
         raise StepError("a trace is of a whole step, which needs targets: trace(x, y)")
     net.inputs_for(x)

@@ -23,11 +23,18 @@ def as_array(x: Any, what: str) -> Array:
     """`x` as an array of numbers; what cannot be one is refused by name."""
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         raise DataError(f"{what} is a sparse matrix; networks take dense arrays: {what}.toarray()")
+    if hasattr(x, "x") and hasattr(x, "y") and not hasattr(x, "__array__"):
+        raise DataError(f"{what} is a {type(x).__name__}: pass its arrays, data.x and data.y")
     if np.ma.is_masked(x):
         raise DataError(f"{what} has masked values: fill them first, {what}.filled(value)")
     try:
         array = np.asarray(x)  # what is an array already is not copied
     except (ValueError, TypeError, RuntimeError) as error:
+        if isinstance(x, tuple | list) and len(x) == 2 and all(hasattr(a, "shape") for a in x):
+            raise DataError(
+                f"{what} is two arrays, of shapes {x[0].shape} and {x[1].shape}: inputs and "
+                "targets are two arguments, (x, y)"
+            ) from None
         raise DataError(f"{what} is not an array: {error}") from None
     if array.dtype.kind not in "fiub":
         remedy = {

@@ -115,8 +115,8 @@ def build_from_stream(net: Network, source: Any) -> None:
 
 
 def unpacked(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """x, y and weights out of a Dataset."""
-    if y is None and hasattr(x, "x") and hasattr(x, "y"):
+    """x, y and weights out of a Dataset (a table may have columns called x and y, too)."""
+    if y is None and hasattr(x, "x") and hasattr(x, "y") and not hasattr(x, "__array__"):
         weight = getattr(x, "sample_weight", None)
         return x.x, x.y, weight if sample_weight is None else sample_weight
     return x, y, sample_weight
@@ -156,6 +156,8 @@ def adapt_layers(net: Network, inputs: Mapping[str, Array], order: Array | None)
 def _validation_data(net: Network, validation: Any) -> Data | None:
     if validation is None:
         return None
+    if isinstance(validation, bool):
+        raise OptionError(f"validation is a Dataset, (x, y) or a fraction, not {validation}")
     if isinstance(validation, int | float):
         raise DataError("batches from a generator cannot be split: give validation=(x, y)")
     if isinstance(validation, tuple | list) and len(validation) in (2, 3):

@@ -13,6 +13,7 @@ from pellucid.network.network import Network
 from pellucid.network.parameters import FlatViews
 from pellucid.training.batches import ArrayBatches
 from pellucid.training.checked import as_data
+from pellucid.training.sources import unpacked
 
 Array = NDArray[Any]
 
@@ -30,6 +31,7 @@ class Step:
 
     def __init__(self, net: Network, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         self.net = net
+        x, y, sample_weight = unpacked(x, y, sample_weight)
         net.inputs_for(x)
         batch: Batch
         if y is None:
@@ -49,6 +51,9 @@ class Step:
         self._program: Program = net.program
         self.batch = batch
         self._done: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Step of {self.batch.rows} rows: done {', '.join(self._done) or 'nothing yet'}>"
 
     @property
     def gradients(self) -> FlatViews:
