@@ -301,19 +301,24 @@ def as_optimizer(x: Optimizer | str) -> Optimizer:
     raise OptionError(f"an optimizer or its name is needed, not {x!r}")
 
 
-@lru_cache(maxsize=256)
-def _blocks(runs: tuple[Run, ...], decaying: bool) -> tuple[tuple[slice, bool], ...]:
-    """The runs cut into blocks; neighbours that decay alike are joined first."""
-    joined: list[Run] = []
+def joined(runs: Iterable[Run], decaying: bool) -> list[Run]:
+    """The runs with neighbours that decay alike made one; without decay the tags do not matter."""
+    found: list[Run] = []
     for start, stop, decay in runs:
         decay = decay and decaying
-        if joined and joined[-1].stop == start and joined[-1].decay == decay:
-            joined[-1] = Run(joined[-1].start, stop, decay)
+        if found and found[-1].stop == start and found[-1].decay == decay:
+            found[-1] = found[-1]._replace(stop=stop)
         else:
-            joined.append(Run(start, stop, decay))
+            found.append(Run(start, stop, decay))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _blocks(runs: tuple[Run, ...], decaying: bool) -> tuple[tuple[slice, bool], ...]:
+    """The runs, joined and cut into blocks."""
     return tuple(
         (slice(start, min(start + BLOCK, stop)), decay)
-        for first, stop, decay in joined
+        for first, stop, decay in joined(runs, decaying)
         for start in range(first, stop, BLOCK)
     )
 

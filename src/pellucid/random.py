@@ -67,6 +67,14 @@ class Stream:
             counter=np.array([0, draw, step, part], np.uint64),
         )
 
+    @classmethod
+    def from_key(cls, key: tuple[int, int], draw: int, step: int, part: int) -> Stream:
+        """The stream of a key that `philox_key` made."""
+        stream = cls.__new__(cls)
+        counter = np.array([0, draw, step, part], np.uint64)
+        stream._philox = np.random.Philox(key=np.array(key, np.uint64), counter=counter)
+        return stream
+
     def words(self, count: int) -> NDArray[np.uint64]:
         """The next `count` words of 64 bits; four are one block, and a block is used up whole."""
         blocks = -(-count // 4)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import EngineError, did_you_mean
+from pellucid.errors import EngineError, PellucidError, did_you_mean
 from pellucid.events import Phase
 
 if TYPE_CHECKING:
@@ -38,6 +39,27 @@ class Batch(NamedTuple):
     weight: Array | None
     rows: int
     total: float
+
+
+class RowBatches(NamedTuple):
+    """An epoch over arrays, as plain data: which rows, in which order, cut where."""
+
+    inputs: Arrays
+    targets: Arrays
+    weight: Array | None
+    order: Array | None  # None: from first to last
+    cuts: list[int]  # batch i has the rows order[cuts[i]:cuts[i + 1]]
+    accumulate: int
+
+    def totals(self, start: int, count: int) -> Array:
+        """Σw of `count` updates from update `start`."""
+        cuts = self.cuts
+        ends = [min(u * self.accumulate, len(cuts) - 1) for u in range(start, start + count + 1)]
+        spans = [(cuts[a], cuts[b]) for a, b in pairwise(ends)]
+        if self.weight is None:
+            return np.array([float(b - a) for a, b in spans])
+        weight = self.weight if self.order is None else self.weight[self.order]
+        return np.array([float(weight[a:b].sum()) for a, b in spans])
 
 
 class Batches(Protocol):
@@ -140,7 +162,11 @@ class Program(ABC):
         """Node by node: its name, the engine that runs it, and why."""
 
 
-ENGINES = ("auto", "numpy")
+class NotLowered(PellucidError):
+    """Something in a network has no instructions in the native engine; the message says what."""
+
+
+ENGINES = ("auto", "native", "numpy")
 
 
 def check_engine(name: object) -> str:
@@ -160,7 +186,18 @@ def compile_network(
     `input_gradients` has `backward` return the gradients of the inputs; `taps` keeps every array
     of a step readable by `Program.tensors`. Neither changes the arithmetic.
     """
+    from pellucid.engine.native import NativeProgram, missing
     from pellucid.engine.numpy import NumpyProgram
 
-    check_engine(net.engine)
-    return NumpyProgram(net, metrics, input_gradients=input_gradients, taps=taps)
+    options = {"input_gradients": input_gradients, "taps": taps}
+    reason = missing()
+    if check_engine(net.engine) != "numpy" and net.loss is not None and not reason:
+        try:
+            return NativeProgram(net, metrics, **options)
+        except NotLowered as refusal:
+            reason = str(refusal)
+    if net.engine == "native" and net.loss is not None:
+        raise EngineError(f"the native engine cannot run this network: {reason}")
+    program = NumpyProgram(net, metrics, **options)
+    program.reason = reason
+    return program

@@ -46,6 +46,8 @@ class _Operation:
 class NumpyProgram(Program):
     """A network bound to its vectors, with one gradient vector and one cache a node."""
 
+    reason = ""  # why it is not the compiled engine that runs the network
+
     def __init__(
         self, net: Network, metrics: Sequence[tuple[str, Metric]] = (), *,
         input_gradients: bool = False, taps: bool = False,
@@ -252,7 +254,7 @@ class NumpyProgram(Program):
                         return RunResult(done, value, diverged="loss")
                     self.backward()
                     _tell(on_phase, "backward")
-                    metrics = self._measure(batch, outputs, dict(self._losses))
+                    metrics = self._measured(outputs)
                     sums.append((batch, self._sums, metrics))
                 if not _finite(self.gradients.vector):
                     return RunResult(done, value, diverged="gradient")
@@ -264,6 +266,10 @@ class NumpyProgram(Program):
                 _tell(on_phase, "update")
         return RunResult(done, value)
 
+    def _measured(self, outputs: Arrays) -> list[Array]:
+        """The metrics' totals of the part that has just gone forward and backward."""
+        return self._measure(self._current(), outputs, dict(self._losses))
+
     # ---- looking inside --------------------------------------------------------------------
 
     def tensors(self, names: Sequence[str] | None) -> Arrays:
@@ -272,6 +278,10 @@ class NumpyProgram(Program):
         for name, place in places + [(op.name, op.targets[0]) for op in self._operations]:
             found[name] = self._values[place]
             found[f"d/{name}"] = self._slopes[place] if self._slopes else None
+        return self._chosen(found, names)
+
+    def _chosen(self, found: dict[str, Any], names: Sequence[str] | None) -> Arrays:
+        """Copies of a step's arrays, the parameters and the state among them, by name."""
         found |= dict(self.net.parameters)
         found |= {f"d/{name}": g for name, g in self.gradients.items()}
         found |= dict(self.net.state)
@@ -282,7 +292,8 @@ class NumpyProgram(Program):
         return {name: found[name].copy() for name in chosen if found[name] is not None}
 
     def explain(self) -> list[tuple[str, str, str]]:
-        return [(op.name, "numpy", "the NumPy engine runs every layer") for op in self._operations]
+        why = self.reason or "asked for"
+        return [(op.name, "numpy", why) for op in self._operations]
 
     def _current(self) -> Batch:
         if self._batch is None:

@@ -17,6 +17,12 @@ def set_threads(count: int) -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=count)
+    try:
+        from pellucid import _core
+
+        _core.set_threads(min(count, 64))
+    except (ImportError, AttributeError):  # no compiled core: BLAS is all there is
+        pass
 
 
 def from_environment() -> None:

@@ -79,7 +79,9 @@ class Network:
     seed : int or numpy.random.Generator, default 0
         Everything random about this network comes from it.
     dtype : {"float32", "float64"}
-    engine : {"auto", "numpy"}
+    engine : {"auto", "native", "numpy"}
+        What executes it: "native" is the compiled core, and an error where it cannot run the
+        network; "auto" takes it where it can. `explain_engine()` says which it is, and why.
 
     >>> from pellucid import Network, Dense, ReLU, MSE, SGD
     >>> net = Network([Dense(3), ReLU(), Dense(1)], inputs=2, loss=MSE(), optimizer=SGD(0.1))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import Batch
+from pellucid.engine.base import Batch, RowBatches
 from pellucid.errors import DataError
 from pellucid.layers.base import Spec
 from pellucid.network.network import Network
@@ -47,6 +47,7 @@ class ArrayBatches:
         self, net: Network, data: Data, order: Array | None, size: int, *, accumulate: int = 1,
         join_single: bool = False,
     ) -> None:  # fmt: skip
+        self._data = data
         self._inputs = _gathers(data.inputs, net.graph.inputs, net.dtype)
         floats = {name: Spec(()) for name in data.targets}
         kept = {
@@ -64,6 +65,14 @@ class ArrayBatches:
         self._cuts = [*cuts, rows]
         self._accumulate = accumulate
         self.count = -(-(len(self._cuts) - 1) // accumulate)
+
+    @property
+    def whole(self) -> RowBatches:
+        """The whole epoch as plain data, for engines that gather rows themselves."""
+        data = self._data
+        return RowBatches(
+            data.inputs, data.targets, data.weight, self._order, self._cuts, self._accumulate
+        )
 
     def get(self, index: int) -> list[Batch] | None:
         """Update `index` of the epoch, as its parts; None at the end."""

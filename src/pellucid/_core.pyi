@@ -1,0 +1,49 @@
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+Table = tuple[NDArray[Any], NDArray[Any]]
+
+class Program32:
+    def load(
+        self,
+        phases: Sequence[Table],
+        regions: Sequence[NDArray[Any]],
+        rows: int,
+        sources: Sequence[tuple[NDArray[Any], list[int], bool]],
+        weight: list[int],
+        losses: int,
+    ) -> None: ...
+    def execute(
+        self,
+        phase: int,
+        rows: int,
+        weighted: bool,
+        step: int,
+        part: int,
+        t: int,
+        total: float,
+        rate: float,
+        sums: NDArray[Any],
+    ) -> None: ...
+    def run(
+        self,
+        order: NDArray[Any] | None,
+        cuts: Sequence[int],
+        accumulate: int,
+        start: int,
+        count: int,
+        step: int,
+        rates: NDArray[Any],
+        weight: NDArray[Any] | None,
+        totals: NDArray[Any],
+        tally: NDArray[Any],
+        stop: NDArray[Any],
+        seconds: float,
+    ) -> tuple[int, float, bool, int]: ...
+
+class Program64(Program32): ...
+
+def set_threads(count: int) -> None: ...
+def threads() -> int: ...
