@@ -224,6 +224,19 @@ def test_not_a_number_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert "warning" in said.stderr
 
 
+def test_words_and_floats_for_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 5))
+    np.savez("words.npz", x=x, y=np.array(["cat", "dog"] * 4))
+    assert main(split("train words.npz -o m.safetensors --epochs 1")) == 2
+    said = capsys.readouterr().err
+    assert "encode_labels" in said
+    assert "MSE" not in said
+    for y, noted in [([0.0, 1.0] * 4, True), ([0, 1] * 4, False), ([0.5, 1.0] * 4, False)]:
+        np.savez("d.npz", x=x, y=np.array(y))
+        assert main(split("train d.npz -o m.safetensors --epochs 1 --validation 0")) == 0
+        assert ("y.astype(int)" in capsys.readouterr().err) is noted
+
+
 # ---- data ---------------------------------------------------------------------------------------
 
 

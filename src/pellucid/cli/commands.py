@@ -105,7 +105,20 @@ def _network(args: Namespace, data: Dataset) -> tuple[Network, Dataset]:
         size = net.parameters.vector.size
         print(f"{len(data):,} rows of {data.x.shape[1:]}; {loss!r}, {optimizer!r}", file=sys.stderr)
         print(f"{format_layers(layers)}: {size:,} parameters", file=sys.stderr)
+        if args.loss is None and _may_be_classes(data.y):
+            print(
+                "y holds few whole numbers, but as floats, and is taken for quantities; for "
+                "classes store y.astype(int)",
+                file=sys.stderr,
+            )
     return net, targets_for(net, data)
+
+
+def _may_be_classes(y: Array) -> bool:
+    """Whether targets are floats in type alone: 0.0, 1.0 and their like."""
+    if y.ndim != 1 or y.dtype.kind != "f" or not np.isfinite(y).all():
+        return False
+    return bool((y >= 0).all() and (y == np.floor(y)).all() and len(np.unique(y)) <= 10)
 
 
 def _read(reader: Callable[[str], T], path: str) -> T:

@@ -31,6 +31,7 @@ from pellucid.layers.normalization import BatchNorm
 from pellucid.layers.pooling import AvgPool2D, MaxPool2D
 from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
 from pellucid.losses import CrossEntropy, Loss
+from pellucid.network.arrays import as_array
 from pellucid.network.network import Network
 from pellucid.notation import parse_layers
 
@@ -149,7 +150,8 @@ def targets_for(net: Network, data: Dataset) -> Dataset:
 
 
 def loss_for(y: Array) -> str:
-    """The loss that suits the targets: classes for whole numbers, squares for the others."""
+    """The loss that suits the targets: classes for integers, squares for the others."""
+    as_array(y, "y")  # words are refused before anything is said of a network for them
     if y.ndim == 1 and y.dtype.kind in "iub":
         return "cross_entropy"
     if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all():
