@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -112,7 +113,7 @@ template <class T> struct Core {
 
     std::tuple<std::int64_t, double, bool, int> run(
         std::optional<Ints> order, std::vector<std::int64_t> cuts, std::int64_t accumulate, std::int64_t start,
-        std::int64_t count, std::int64_t step, Reals rates, std::optional<Reals> weight, Reals totals, Sums tally,
+        std::int64_t count, std::int64_t step, Reals rates, std::optional<Reals> weight, Reals shares, Sums tally,
         Bytes stop, double seconds) {
         require(source_rows >= 0 && cuts.size() >= 1 && accumulate >= 1 && start >= 0 && count >= 0,
                 "nothing to run on");
@@ -129,10 +130,12 @@ template <class T> struct Core {
                 require(order->data()[r] >= 0 && order->data()[r] < source_rows, "a row that is not there");
         }
         require(!weight || std::int64_t(weight->size()) == source_rows, "one weight a row is needed");
-        require(std::int64_t(rates.size()) >= count && std::int64_t(totals.size()) >= count, "too few rates");
+        const auto batches = std::min((start + count) * accumulate, pieces) - std::min(start * accumulate, pieces);
+        require(std::int64_t(rates.size()) >= count && std::int64_t(shares.size()) >= batches, "too few rates");
+        require(accumulate <= pieces + 1, "more batches an update than there are");
         require(std::int64_t(tally.size()) >= 1 + sums && stop.size() == 1, "too few sums");
         pellucid::Epoch epoch{order ? order->data() : nullptr, std::move(cuts), accumulate, start, count, step,
-                              rates.data(), weight ? weight->data() : nullptr, totals.data(), tally.data(),
+                              rates.data(), weight ? weight->data() : nullptr, shares.data(), tally.data(),
                               stop.data(), seconds};
         nb::gil_scoped_release release;
         const auto out = program.run(epoch);
@@ -147,7 +150,7 @@ template <class T> void bind(nb::module_& m, const char* name) {
         .def("execute", &Core<T>::execute, "phase"_a, "rows"_a, "weighted"_a, "step"_a, "part"_a, "t"_a,
              "total"_a, "rate"_a, "sums"_a)
         .def("run", &Core<T>::run, "order"_a.none(), "cuts"_a, "accumulate"_a, "start"_a, "count"_a, "step"_a,
-             "rates"_a, "weight"_a.none(), "totals"_a, "tally"_a, "stop"_a, "seconds"_a);
+             "rates"_a, "weight"_a.none(), "shares"_a, "tally"_a, "stop"_a, "seconds"_a);
 }
 
 }  // namespace
@@ -156,6 +159,7 @@ NB_MODULE(_core, m) {
     m.doc() = "The compiled core of Pellucid; everything works without it, slower.";
     bind<float>(m, "Program32");
     bind<double>(m, "Program64");
+    m.def("opcodes", &pellucid::opcodes);
     m.def("set_threads", &pellucid::set_threads, "count"_a);
     m.def("threads", &pellucid::threads);
 }

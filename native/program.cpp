@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 #include <tuple>
 
@@ -22,6 +23,13 @@ enum Op {
     shrink, sgd, adam, op_count
 };
 
+constexpr const char* kNames[] = {
+    "matmul", "matmul_dx", "matmul_dw", "rowsum", "map", "map_grad", "copy", "standardize",
+    "standardize_dx", "dropout", "multiply", "mse", "cross_entropy", "cross_entropy_rows",
+    "binary_cross_entropy", "accuracy", "penalize", "clamp", "square_sum", "shrink", "sgd", "adam",
+};
+static_assert(sizeof(kNames) / sizeof(*kNames) == op_count);
+
 enum Phase { forward, loss, backward, metrics, update };
 
 bool needs_eight_bytes(std::int64_t op, int operand) {
@@ -30,6 +38,8 @@ bool needs_eight_bytes(std::int64_t op, int operand) {
 }
 
 }  // namespace
+
+std::vector<std::string> opcodes() { return {std::begin(kNames), std::end(kNames)}; }
 
 // ---- soundness ---------------------------------------------------------------------------------
 
@@ -262,7 +272,8 @@ template <class T> Outcome Program<T>::run(const Epoch& e) {
     using clock = std::chrono::steady_clock;
     const auto until = clock::now() + std::chrono::duration<double>(e.seconds);
     const auto pieces = std::int64_t(e.cuts.size()) - 1, metric_count = std::int64_t(phases_[metrics].size());
-    std::vector<double> sums(losses_ + metric_count), all(losses_ + metric_count);
+    const std::int64_t width = losses_ + metric_count;
+    std::vector<double> all(width * e.accumulate);
     Region& gradient = regions_[2];
     Outcome out{0, 0.0, false, 0};
     while (out.done < e.count && !*e.stop) {
@@ -272,16 +283,16 @@ template <class T> Outcome Program<T>::run(const Epoch& e) {
             break;
         }
         const auto last = std::min(first + e.accumulate, pieces);
-        const double total = e.totals[out.done];
-        double value = 0;
+        double total = 0, value = 0;
+        for (auto piece = first; piece < last; piece++) total += e.shares[piece - e.start * e.accumulate];
         std::memset(gradient.data, 0, gradient.bytes);
-        std::fill(all.begin(), all.end(), 0.0);
         for (auto piece = first; piece < last; piece++) {
             Moment at{e.cuts[piece + 1] - e.cuts[piece], e.weight != nullptr, e.step + out.done,
                       piece - first, e.step + out.done + 1, total, e.rates[out.done]};
+            double* sums = all.data() + (piece - first) * width;
             gather(e, e.cuts[piece], e.cuts[piece + 1]);
             execute(forward, at, nullptr);
-            execute(loss, at, sums.data());
+            execute(loss, at, sums);
             double share = 0;
             for (std::int64_t k = 0; k < losses_; k++) share += sums[k];
             value += total ? share / total : 0.0;
@@ -290,8 +301,7 @@ template <class T> Outcome Program<T>::run(const Epoch& e) {
                 return out;
             }
             execute(backward, at, nullptr);
-            execute(metrics, at, sums.data() + losses_);
-            for (std::size_t k = 0; k < sums.size(); k++) all[k] += sums[k];
+            execute(metrics, at, sums + losses_);
         }
         out.loss = value;
         if (!kernel_finite(reinterpret_cast<const T*>(gradient.data), gradient.bytes / std::int64_t(sizeof(T)))) {
@@ -300,8 +310,10 @@ template <class T> Outcome Program<T>::run(const Epoch& e) {
         }
         execute(update, Moment{0, 0, e.step + out.done, 0, e.step + out.done + 1, total, e.rates[out.done]},
                 nullptr);
-        e.tally[0] += total;
-        for (std::size_t k = 0; k < all.size(); k++) e.tally[k + 1] += all[k];
+        for (auto piece = first; piece < last; piece++) {
+            e.tally[0] += e.shares[piece - e.start * e.accumulate];
+            for (std::int64_t k = 0; k < width; k++) e.tally[k + 1] += all[(piece - first) * width + k];
+        }
         out.done++;
         if (clock::now() > until) break;
     }

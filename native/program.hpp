@@ -48,7 +48,7 @@ struct Epoch {  // one call of run
     std::int64_t accumulate, start, count, step;
     const double* rates;
     const double* weight;  // or null
-    const double* totals;  // Σw of each update
+    const double* shares;  // Σw of each batch
     double* tally;         // Σw, then each loss, then each metric
     const volatile unsigned char* stop;
     double seconds;  // return to Python after so long
@@ -60,6 +60,8 @@ struct Outcome {
     bool ended;
     int diverged;  // 0 no, 1 loss, 2 gradient
 };
+
+std::vector<std::string> opcodes();  // their names, in the order of their numbers
 
 template <class T> class Program {
    public:

@@ -37,7 +37,7 @@ class Program32:
         step: int,
         rates: NDArray[Any],
         weight: NDArray[Any] | None,
-        totals: NDArray[Any],
+        shares: NDArray[Any],
         tally: NDArray[Any],
         stop: NDArray[Any],
         seconds: float,
@@ -47,3 +47,4 @@ class Program64(Program32): ...
 
 def set_threads(count: int) -> None: ...
 def threads() -> int: ...
+def opcodes() -> list[str]: ...

@@ -31,13 +31,14 @@ Arrays = dict[str, Array]
 class Batch(NamedTuple):
     """Rows of data for one forward pass, by input and output name, ready for the network.
 
-    `total` is Σw of the whole effective batch that these rows are a part of.
+    `share` is Σw of these rows, `total` that of the whole effective batch they are a part of.
     """
 
     inputs: Arrays
     targets: Arrays
     weight: Array | None
     rows: int
+    share: float
     total: float
 
 
@@ -51,15 +52,20 @@ class RowBatches(NamedTuple):
     cuts: list[int]  # batch i has the rows order[cuts[i]:cuts[i + 1]]
     accumulate: int
 
-    def totals(self, start: int, count: int) -> Array:
-        """Σw of `count` updates from update `start`."""
-        cuts = self.cuts
-        ends = [min(u * self.accumulate, len(cuts) - 1) for u in range(start, start + count + 1)]
-        spans = [(cuts[a], cuts[b]) for a, b in pairwise(ends)]
-        if self.weight is None:
-            return np.array([float(b - a) for a, b in spans])
-        weight = self.weight if self.order is None else self.weight[self.order]
-        return np.array([float(weight[a:b].sum()) for a, b in spans])
+    def part(self, start: int, count: int) -> tuple[list[int], Array]:
+        """The cuts of some updates, and Σw of each of their batches."""
+        first, last = start * self.accumulate, (start + count) * self.accumulate
+        cuts = self.cuts[first : last + 1]
+        shares = [weight_of(self.weight, self.order, a, b) for a, b in pairwise(cuts)]
+        return cuts, np.array(shares)
+
+
+def weight_of(weight: Array | None, order: Array | None, start: int, stop: int) -> float:
+    """Σw of some rows, in float64."""
+    if weight is None:
+        return float(stop - start)
+    rows = slice(start, stop) if order is None else order[start:stop]
+    return float(weight[rows].sum())
 
 
 class Batches(Protocol):

@@ -116,16 +116,15 @@ class Lowering:
         return self.slopes[source], 0
 
     def pass_on(self, source: Source, dy: Buffer) -> None:
-        """The gradient by an array is `dy` itself, in another shape."""
-        if source not in self.wanted:
-            return
-        if source in self.slopes:
-            n = dy.size
-            self.emit("copy", {"y": self.slopes[source], "x": dy}, width=n, y_width=n, y_start=0,
-                      x_width=n, x_start=0, accumulate=1)  # fmt: skip
-        else:
+        """The gradient by an array is `dy` itself, in another shape; or a copy that is watched."""
+        if source in self.wanted and source not in self.slopes and self.fuse:
             value = self.at[source]
             self.slopes[source] = dy.reshaped(f"d/{value.name}", value.shape)
+            return
+        entry, n = self.send(source), dy.size
+        if entry is not None:
+            self.emit("copy", {"y": entry[0], "x": dy}, width=n, y_width=n, y_start=0, x_width=n,
+                      x_start=0, accumulate=entry[1])  # fmt: skip
 
     # ---- the whole network ----------------------------------------------------------------------
 

@@ -91,7 +91,10 @@ class NativeProgram(TableProgram):
             self.expect(whole.targets)
         if not self.in_core or on_phase is not None or whole is None or not _gatherable(whole):
             return super().run(batches, start, count, tally, stop, on_phase)
-        self.reserve(int(np.diff(whole.cuts).max(initial=1)))
+        cuts = (
+            whole.cuts
+        )  # the first batch is as large as any, or the last, which may take one more
+        self.reserve(max(cuts[1] - cuts[0], cuts[-1] - cuts[-2], 1) if len(cuts) > 1 else 1)
         if self._sources is None or self._sources.inputs is not whole.inputs:
             self._load(whole)
         updates = -(-(len(whole.cuts) - 1) // whole.accumulate)
@@ -113,16 +116,19 @@ class NativeProgram(TableProgram):
         net = self.net
         assert net.optimizer is not None
         rates = np.array([net.optimizer.rate(net.updates + k) for k in range(count)])
-        sums = np.zeros(1 + len(net.losses) + len(self.metrics))
+        losses = [tally.losses.get(name, 0.0) for name in net.losses]
+        metrics = [totals[0] for totals in tally.metrics] or [0.0] * len(self.metrics)
+        sums = np.array([tally.weight, *losses, *metrics])  # the core goes on adding to them
+        cuts, shares = whole.part(start, count)
         done, value, _, diverged = self._core.run(
-            whole.order, whole.cuts, whole.accumulate, start, count, net.updates, rates,
-            whole.weight, whole.totals(start, count), sums, stop, _SECONDS,
+            whole.order, cuts, whole.accumulate, 0, count, net.updates, rates, whole.weight,
+            shares, sums, stop, _SECONDS,
         )  # fmt: skip
         net.updates += done
         if done:
-            weight, losses = float(sums[0]), sums[1 : 1 + len(net.losses)].tolist()
-            metrics = [np.array([right, weight]) for right in sums[1 + len(net.losses) :]]
-            tally.add(weight, dict(zip(net.losses, losses, strict=True)), metrics)
+            tally.weight, ends = float(sums[0]), 1 + len(net.losses)
+            tally.losses = dict(zip(net.losses, sums[1:ends].tolist(), strict=True))
+            tally.metrics = [np.array([right, sums[0]]) for right in sums[ends:]]
         if not diverged:
             self._moment = Moment(self._last_rows(whole, start + done - 1), 1.0, False, 0, 0)
         return done, value, _DIVERGED[diverged]

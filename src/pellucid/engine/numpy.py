@@ -137,13 +137,12 @@ class NumpyProgram(Program):
         while (parts := batches.get(index)) is not None:
             for batch in parts:
                 outputs, caches = self.infer(batch.inputs), {}
-                weight = float(batch.weight.sum()) if batch.weight is not None else batch.rows
                 losses = {}
                 for name, loss in self.net.losses.items():
                     caches[name] = Cache()
                     values = loss.forward(batch.targets[name], outputs[name], caches[name])
                     losses[name] = loss.scale * _weighted_sum(values, batch.weight)
-                tally.add(weight, losses, self._measure(batch, outputs, caches))
+                tally.add(batch.share, losses, self._measure(batch, outputs, caches))
             index += 1
 
     def _measure(self, batch: Batch, outputs: Arrays, caches: dict[str, Cache]) -> list[Array]:
@@ -260,8 +259,7 @@ class NumpyProgram(Program):
                     return RunResult(done, value, diverged="gradient")
                 self.update()
                 for batch, losses, metrics in sums:
-                    weight = batch.total if len(sums) == 1 else _weight_of(batch)
-                    tally.add(weight, losses, metrics)
+                    tally.add(batch.share, losses, metrics)
                 done += 1
                 _tell(on_phase, "update")
         return RunResult(done, value)
@@ -321,10 +319,6 @@ def _tell(on_phase: Callable[[Phase], None] | None, phase: Phase) -> None:
 
 def _weighted_sum(values: Array, weight: Array | None) -> float:
     return float((values if weight is None else values * weight).sum(dtype=np.float64))
-
-
-def _weight_of(batch: Batch) -> float:
-    return float(batch.rows if batch.weight is None else batch.weight.sum(dtype=np.float64))
 
 
 def _share(dy: Array, batch: Batch, scale: float) -> Any:

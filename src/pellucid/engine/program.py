@@ -178,8 +178,8 @@ class TableProgram(NumpyProgram):
     def _measured(self, outputs: Arrays) -> list[Array]:
         batch, losses = self._current(), self.net.losses
         if self.in_core:
-            weight = float(batch.rows if batch.weight is None else batch.weight.sum())
-            return [np.array([right, weight]) for right in self.execute("metrics", self._moment)]
+            values = self.execute("metrics", self._moment)
+            return [np.array([right, batch.share]) for right in values]
         linked = {n: losses[n].link(outputs[n]) for n in dict.fromkeys(n for n, _ in self.metrics)}
         return [m.totals(batch.targets[n], linked[n], batch.weight) for n, m in self.metrics]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import Batch, RowBatches
+from pellucid.engine.base import Batch, RowBatches, weight_of
 from pellucid.errors import DataError
 from pellucid.layers.base import Spec
 from pellucid.network.network import Network
@@ -70,9 +70,8 @@ class ArrayBatches:
     def whole(self) -> RowBatches:
         """The whole epoch as plain data, for engines that gather rows themselves."""
         data = self._data
-        return RowBatches(
-            data.inputs, data.targets, data.weight, self._order, self._cuts, self._accumulate
-        )
+        together = min(self._accumulate, max(len(self._cuts) - 1, 1))
+        return RowBatches(data.inputs, data.targets, data.weight, self._order, self._cuts, together)
 
     def get(self, index: int) -> list[Batch] | None:
         """Update `index` of the epoch, as its parts; None at the end."""
@@ -80,21 +79,20 @@ class ArrayBatches:
             return None
         first = index * self._accumulate
         cuts = self._cuts[first : first + self._accumulate + 1]
-        picks = [self._pick(a, b) for a, b in pairwise(cuts)]
-        total = float(cuts[-1] - cuts[0])
-        if self._weight is not None:
-            total = float(self._weight[self._pick(cuts[0], cuts[-1])].sum())
-        return [self._gather(pick, total) for pick in picks]
+        spans = list(pairwise(cuts))
+        shares = [weight_of(self._weight, self._order, a, b) for a, b in spans]
+        total = sum(shares)
+        return [self._gather(self._pick(*s), w, total) for s, w in zip(spans, shares, strict=True)]
 
     def _pick(self, start: int, stop: int) -> Any:
         return slice(start, stop) if self._order is None else self._order[start:stop]
 
-    def _gather(self, pick: Any, total: float) -> Batch:
+    def _gather(self, pick: Any, share: float, total: float) -> Batch:
         weight = None if self._weight is None else self._weight[pick].astype(self._dtype)
         rows = pick.stop - pick.start if isinstance(pick, slice) else len(pick)
         inputs = {name: gather(pick) for name, gather in self._inputs}
         targets = {name: gather(pick) for name, gather in self._targets}
-        return Batch(inputs, targets, weight, rows, total)
+        return Batch(inputs, targets, weight, rows, share, total)
 
 
 def _gathers(
@@ -157,9 +155,10 @@ class StreamBatches:
                     "returns a new iterator for each epoch"
                 )
             return None
-        total = sum(d.rows if d.weight is None else float(d.weight.sum()) for d in parts)
         made = [ArrayBatches(self._net, d, None, d.rows).get(0) for d in parts]
-        return [part[0]._replace(total=float(total)) for part in made if part]
+        batches = [part[0] for part in made if part]
+        total = sum(batch.share for batch in batches)
+        return [batch._replace(total=total) for batch in batches]
 
 
 def _unpacked(item: Any) -> tuple[Any, Any, Any]:

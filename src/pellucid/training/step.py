@@ -37,7 +37,7 @@ class Step:
         if y is None:
             arrays = {k: np.array(a) for k, a in net.converted(net.inputs_for(x)).items()}
             rows = len(next(iter(arrays.values())))
-            batch = Batch(arrays, {}, None, rows, float(rows))
+            batch = Batch(arrays, {}, None, rows, float(rows), float(rows))
         else:
             data = as_data(net, x, y, sample_weight)
             parts = ArrayBatches(net, data, None, max(data.rows, 1)).get(0)
