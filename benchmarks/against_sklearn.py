@@ -16,6 +16,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 import pellucid
 from pellucid import MSE, SGD, Adam, CrossEntropy, GlorotUniform
 from pellucid.data import digits, digits_8x8
+from pellucid.engine.native import missing
 
 
 class Workload(NamedTuple):
@@ -69,7 +71,7 @@ WORKLOADS = [
 ]
 
 
-def ours(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def ours(work: Workload, x: np.ndarray, y: np.ndarray, engine: str) -> tuple[float, float]:
     """Seconds of a fit and its final training loss."""
     layers: list[Any] = []
     for units in work.sizes[1:-1]:
@@ -79,6 +81,7 @@ def ours(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         [*layers, pellucid.Dense(work.sizes[-1])], inputs=work.sizes[0],
         loss=MSE() if regress else CrossEntropy(),
         optimizer=Adam(work.rate) if work.solver == "adam" else SGD(work.rate),
+        engine=engine,
     )  # fmt: skip
     target = y[:, None] if regress else y
     start = time.perf_counter()
@@ -105,22 +108,30 @@ def theirs(work: Workload, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return time.perf_counter() - start, model.loss_curve_[-1] * (2 if regress else 1)
 
 
-def measure(work: Workload, rounds: int) -> dict[str, Any]:
-    """Medians over interleaved rounds, and whether both did the same work."""
+def measure(work: Workload, rounds: int, engines: list[str]) -> dict[str, Any]:
+    """Medians over interleaved rounds, and whether all did the same work."""
     x, y = work.data()
     steps = work.epochs * -(-len(x) // work.batch)
-    ours(work, x[:2000], y[:2000]), theirs(work, x[:2000], y[:2000])
-    pairs = [(ours(work, x, y), theirs(work, x, y)) for _ in range(rounds)]
-    loss, peer_loss = pairs[0][0][1], pairs[0][1][1]
+    runs: dict[str, Callable[..., tuple[float, float]]] = {
+        engine: partial(ours, engine=engine) for engine in engines
+    }
+    runs["sklearn"] = theirs
+    for run in runs.values():
+        run(work, x[:2000], y[:2000])
+    found = [{name: run(work, x, y) for name, run in runs.items()} for _ in range(rounds)]
+    losses = {name: loss for name, (_, loss) in found[0].items()}
+    peer = losses["sklearn"]
     return {
         "workload": work.name,
-        "pellucid_us": statistics.median(p[0][0] for p in pairs) / steps * 1e6,
-        "sklearn_us": statistics.median(p[1][0] for p in pairs) / steps * 1e6,
-        "ratio": statistics.median(p[0][0] / p[1][0] for p in pairs),
+        "us_per_step": {
+            name: statistics.median(f[name][0] for f in found) / steps * 1e6 for name in runs
+        },
+        "ratio": {
+            name: statistics.median(f[name][0] / f["sklearn"][0] for f in found) for name in engines
+        },
         "at_most": work.at_most,
-        "loss": loss,
-        "sklearn_loss": peer_loss,
-        "same_work": bool(abs(loss - peer_loss) <= 0.15 * peer_loss),
+        "losses": losses,
+        "same_work": all(abs(loss - peer) <= 0.15 * peer for loss in losses.values()),
     }
 
 
@@ -130,19 +141,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    heads = f"{'pellucid':>10} {'sklearn':>10} {'ratio':>7} {'target':>7}  final losses"
-    print(f"{'workload':<30} {heads}")
+    engines = ["numpy"] + ([] if missing() else ["native"])
     rows = []
     for work in WORKLOADS:
-        row = measure(work, options.rounds)
+        row = measure(work, options.rounds, engines)
         rows.append(row)
-        print(
-            f"{row['workload']:<30} {row['pellucid_us']:>7.0f} µs {row['sklearn_us']:>7.0f} µs "
-            f"{row['ratio']:>7.2f} {row['at_most']:>7.2f}  "
-            f"{row['loss']:.4f} {row['sklearn_loss']:.4f}"
-            f"{'' if row['same_work'] else '  NOT THE SAME WORK'}",
-            flush=True,
-        )
+        print(row["workload"])
+        for name, time_ in row["us_per_step"].items():
+            ratio = row["ratio"].get(name)
+            share = f"{ratio:.2f} of scikit-learn's" if ratio is not None else ""
+            target = f" (promised: {work.at_most})" if name == "numpy" else ""
+            loss = row["losses"][name]
+            print(f"  {name:<8} {time_:>7.1f} µs a step  {share}{target}  final loss {loss:.4f}")
+        if not row["same_work"]:
+            print("  NOT THE SAME WORK")
     if options.json:
         about = {"python": platform.python_version(), "machine": platform.machine(),
                  "numpy": np.__version__, "sklearn": sklearn.__version__,
