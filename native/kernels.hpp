@@ -7,9 +7,21 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "philox.hpp"
 #include "vecmath.hpp"
+
+// Compiled once for each width of vectors and chosen when the library is loaded. Elements do not
+// depend on each other and nothing is contracted, so every version gives the same bits.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PELLUCID_WIDE __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#define PELLUCID_INLINE inline __attribute__((always_inline))
+#else
+#define PELLUCID_WIDE
+#define PELLUCID_INLINE inline
+#endif
 
 namespace pellucid {
 
@@ -256,7 +268,7 @@ template <class T> void kernel_scale(T* g, i64 n, T factor) {
 
 // u = momentum * u + g; theta -= rate * u
 template <class T>
-void kernel_sgd(T* theta, const T* g, T* velocity, i64 n, double momentum, bool nesterov, double decay,
+PELLUCID_INLINE void kernel_sgd(T* theta, const T* g, T* velocity, i64 n, double momentum, bool nesterov, double decay,
                 double rate) {
     const T mu = T(momentum), step = T(rate), pull = T(decay);
     for (i64 i = 0; i < n; i++) {
@@ -272,7 +284,7 @@ void kernel_sgd(T* theta, const T* g, T* velocity, i64 n, double momentum, bool 
 
 // m, v: running means of g and g*g; theta -= rate * m / (sqrt(v) + eps), both corrected for their start
 template <class T>
-void kernel_adam(T* theta, const T* g, T* m, T* v, i64 n, double beta_1, double beta_2, double epsilon,
+PELLUCID_INLINE void kernel_adam(T* theta, const T* g, T* m, T* v, i64 n, double beta_1, double beta_2, double epsilon,
                  double decay, bool decoupled, double rate, i64 t) {
     const double c = std::sqrt(1 - std::pow(beta_2, double(t)));
     const T b1 = T(beta_1), b2 = T(beta_2), one_b1 = T(1 - beta_1), one_b2 = T(1 - beta_2);
@@ -288,6 +300,10 @@ void kernel_adam(T* theta, const T* g, T* m, T* v, i64 n, double beta_1, double 
 
 // array.astype(dtype), from every kind of number there is
 template <class From, class To> void convert_as(const char* in, To* out, i64 n) {
+    if constexpr (std::is_same_v<From, To>) {
+        std::memcpy(out, in, std::size_t(n) * sizeof(To));
+        return;
+    }
     for (i64 i = 0; i < n; i++) {
         From value;
         std::memcpy(&value, in + i * i64(sizeof(From)), sizeof(From));

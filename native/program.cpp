@@ -32,6 +32,45 @@ static_assert(sizeof(kNames) / sizeof(*kNames) == op_count);
 
 enum Phase { forward, loss, backward, metrics, update };
 
+// Long vectors are cut in pieces of a fixed size, so that threads can share them.
+template <class F> void in_pieces(std::int64_t count, F&& f) {
+    constexpr std::int64_t size = 16384;
+    if (count < 4 * size) return f(std::int64_t(0), count);
+    parallel(int((count + size - 1) / size), [&](int piece) {
+        const std::int64_t start = piece * size;
+        f(start, std::min(size, count - start));
+    });
+}
+
+template <class T> struct Adam {
+    T *theta, *g, *m, *v;
+    double beta_1, beta_2, epsilon, decay;
+    bool decoupled;
+    double rate;
+    std::int64_t t;
+};
+
+template <class T> PELLUCID_INLINE void adam_piece(const Adam<T>& a, std::int64_t at, std::int64_t n) {
+    kernel_adam(a.theta + at, a.g + at, a.m + at, a.v + at, n, a.beta_1, a.beta_2, a.epsilon, a.decay,
+                a.decoupled, a.rate, a.t);
+}
+PELLUCID_WIDE void wide(const Adam<float>& a, std::int64_t at, std::int64_t n) { adam_piece(a, at, n); }
+PELLUCID_WIDE void wide(const Adam<double>& a, std::int64_t at, std::int64_t n) { adam_piece(a, at, n); }
+
+template <class T> struct Sgd {
+    T *theta, *g, *velocity;
+    double momentum;
+    bool nesterov;
+    double decay, rate;
+};
+
+template <class T> PELLUCID_INLINE void sgd_piece(const Sgd<T>& s, std::int64_t at, std::int64_t n) {
+    kernel_sgd(s.theta + at, s.g + at, s.velocity ? s.velocity + at : nullptr, n, s.momentum, s.nesterov,
+               s.decay, s.rate);
+}
+PELLUCID_WIDE void wide(const Sgd<float>& s, std::int64_t at, std::int64_t n) { sgd_piece(s, at, n); }
+PELLUCID_WIDE void wide(const Sgd<double>& s, std::int64_t at, std::int64_t n) { sgd_piece(s, at, n); }
+
 bool needs_eight_bytes(std::int64_t op, int operand) {
     return ((op == cross_entropy && operand == 2) || (op == accuracy && operand == 1) ||
             (op == square_sum && operand == 0) || (op == shrink && operand == 1));
@@ -239,10 +278,16 @@ template <class T> void Program<T>::execute(int phase, const Moment& m, double* 
                 if (factor < 1) kernel_scale(a, count, T(factor));
                 break;
             }
-            case sgd: kernel_sgd(a, b, c, count, x[0], n[1] != 0, x[2], m.rate); break;
-            case adam:
-                kernel_adam(a, b, c, d, count, x[0], x[1], x[2], x[3], n[4] != 0, m.rate, m.t);
+            case sgd: {
+                const Sgd<T> step{a, b, c, x[0], n[1] != 0, x[2], m.rate};
+                in_pieces(count, [&](auto start, auto size) { wide(step, start, size); });
                 break;
+            }
+            case adam: {
+                const Adam<T> step{a, b, c, d, x[0], x[1], x[2], x[3], n[4] != 0, m.rate, m.t};
+                in_pieces(count, [&](auto start, auto size) { wide(step, start, size); });
+                break;
+            }
         }
     }
 }
