@@ -20,6 +20,7 @@ from pellucid import (
     Dense,
     Dropout,
     EarlyStopping,
+    Loss,
     Network,
     Observer,
     ReLU,
@@ -28,7 +29,7 @@ from pellucid import (
     mlp,
 )
 from pellucid.data import Dataset, digits_8x8
-from pellucid.errors import DataError, DivergenceError, NotBuiltError, OptionError
+from pellucid.errors import DataError, DivergenceError, NotBuiltError, OptionError, ShapeError
 from pellucid.events import EpochEnd, PhaseEnd, RunEnd, RunStart, StepEnd
 from pellucid.training.batches import ArrayBatches, shuffled
 from pellucid.training.checked import as_data
@@ -366,6 +367,23 @@ def test_divergence_is_named_and_the_update_not_made() -> None:
     with pytest.raises(DivergenceError, match=r"at update \d+ \(epoch 1, batch \d+\)"):
         net.fit(X, 100 * X[:, :1], epochs=5, batch_size=5, progress=False)
     assert np.isfinite(net.parameters.vector).all()
+
+
+class MeanLoss(Loss):
+    """A loss that takes the mean itself."""
+
+    def forward(self, y_true: Any, y_pred: Any, cache: Any) -> Any:
+        cache.error = y_pred - y_true
+        return (cache.error**2).mean()
+
+    def backward(self, cache: Any) -> Any:
+        return 2 * cache.error / cache.error.size
+
+
+def test_a_loss_that_takes_the_mean_itself_is_refused() -> None:
+    net = Network([Dense(1)], loss=MeanLoss(), optimizer=SGD(0.1))
+    with pytest.raises(ShapeError, match=r"\(32,\), not their mean"):
+        net.fit(X, X[:, :1], progress=False)
 
 
 def test_missing_pieces_are_named() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import Arrays, Batch, Batches, Program, RunResult, Tally
-from pellucid.errors import NotBuiltError, UnknownNameError
+from pellucid.errors import NotBuiltError, ShapeError, UnknownNameError
 from pellucid.events import Phase
 from pellucid.layers.base import Cache, Layer, Views
 
@@ -186,6 +186,11 @@ class NumpyProgram(Program):
         for name, loss in self.net.losses.items():
             cache = Cache(training=True)
             values = loss.forward(batch.targets[name], self._values[self._outputs[name]], cache)
+            if np.shape(values) != (batch.rows,):
+                raise ShapeError(
+                    f"{loss!r} gave values of shape {np.shape(values)} for {batch.rows} rows: its "
+                    f"forward returns each row's own value, ({batch.rows},), not their mean"
+                )
             self._losses.append((name, cache))
             self._sums[name] = loss.scale * _weighted_sum(values, batch.weight)
             total += self._sums[name]
