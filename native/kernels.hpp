@@ -18,9 +18,11 @@
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PELLUCID_WIDE __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #define PELLUCID_INLINE inline __attribute__((always_inline))
+#define PELLUCID_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define PELLUCID_WIDE
 #define PELLUCID_INLINE inline
+#define PELLUCID_INLINE_LAMBDA
 #endif
 
 namespace pellucid {
@@ -52,19 +54,20 @@ template <class T> void kernel_map(T* y, const T* x, i64 n, i64 kind, T a, T b) 
 
 // dx (+)= dy * f'(x), written with y = f(x)
 template <class T>
-void kernel_map_grad(T* dx, const T* dy, const T* y, i64 n, i64 kind, T a, bool accumulate) {
-    auto each = [&](auto slope) {
+PELLUCID_INLINE void kernel_map_grad(T* dx, const T* dy, const T* y, i64 n, i64 kind, T a,
+                                     bool accumulate) {
+    auto each = [&](auto slope) PELLUCID_INLINE_LAMBDA {
         if (accumulate)
             for (i64 i = 0; i < n; i++) dx[i] += dy[i] * slope(y[i]);
         else
             for (i64 i = 0; i < n; i++) dx[i] = dy[i] * slope(y[i]);
     };
     switch (kind) {
-        case 0: each([a](T) { return a; }); break;
+        case 0: each([a](T) PELLUCID_INLINE_LAMBDA { return a; }); break;
         case 1:
-        case 2: each([a](T v) { return v > 0 ? T(1) : a; }); break;
-        case 3: each([](T v) { return v * (1 - v); }); break;
-        case 4: each([](T v) { return 1 - v * v; }); break;
+        case 2: each([a](T v) PELLUCID_INLINE_LAMBDA { return v > 0 ? T(1) : a; }); break;
+        case 3: each([](T v) PELLUCID_INLINE_LAMBDA { return v * (1 - v); }); break;
+        case 4: each([](T v) PELLUCID_INLINE_LAMBDA { return 1 - v * v; }); break;
     }
 }
 

@@ -57,6 +57,20 @@ template <class T> PELLUCID_INLINE void adam_piece(const Adam<T>& a, std::int64_
 PELLUCID_WIDE void wide(const Adam<float>& a, std::int64_t at, std::int64_t n) { adam_piece(a, at, n); }
 PELLUCID_WIDE void wide(const Adam<double>& a, std::int64_t at, std::int64_t n) { adam_piece(a, at, n); }
 
+template <class T> struct MapGrad {
+    T *dx, *dy, *y;
+    std::int64_t kind;
+    T a;
+    bool accumulate;
+};
+
+PELLUCID_WIDE void wide(const MapGrad<float>& g, std::int64_t at, std::int64_t n) {
+    kernel_map_grad(g.dx + at, g.dy + at, g.y + at, n, g.kind, g.a, g.accumulate);
+}
+PELLUCID_WIDE void wide(const MapGrad<double>& g, std::int64_t at, std::int64_t n) {
+    kernel_map_grad(g.dx + at, g.dy + at, g.y + at, n, g.kind, g.a, g.accumulate);
+}
+
 template <class T> struct Sgd {
     T *theta, *g, *velocity;
     double momentum;
@@ -237,7 +251,11 @@ template <class T> void Program<T>::execute(int phase, const Moment& m, double* 
             }
             case rowsum: kernel_rowsum(a, b, m.rows * i.at[1].elements / n[0], n[0]); break;
             case map: kernel_map(a, b, count, n[0], T(x[1]), T(x[2])); break;
-            case map_grad: kernel_map_grad(a, b, c, count, n[0], T(x[1]), n[2] != 0); break;
+            case map_grad: {
+                const MapGrad<T> slope{a, b, c, n[0], T(x[1]), n[2] != 0};
+                in_pieces(count, [&](auto start, auto size) { wide(slope, start, size); });
+                break;
+            }
             case copy: kernel_copy(a, b, count / n[1], n[0], n[1], n[2], n[3], n[4], n[5] != 0); break;
             case standardize: kernel_standardize(a, b, c, d, count / n[0], n[0], true, false); break;
             case standardize_dx:
