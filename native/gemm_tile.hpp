@@ -19,6 +19,8 @@
 // as it goes, its stores hidden by its multiply-adds, and the others fetch the next panel meanwhile.
 #pragma once
 
+#include <utility>
+
 #include "gemm.hpp"
 #include "parallel.hpp"
 #include "simd.hpp"
@@ -59,23 +61,25 @@ template <class T> struct Plan {
 
 // ---- packing ------------------------------------------------------------------------------------
 
-// Rows r[0..W) as columns.
+// The lower halves of a and b (FROM = 0), or the upper ones (W / 2), lane by lane in turn.
+template <class T, int FROM, int... I>
+inline Vec<T> interleave(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (FROM + I / 2 + I % 2 * W<T>)...);
+}
+
+// Rows r[0..W) become columns: interleaving row i with row i + W/2, log2(W) times over, moves every
+// number home.
 template <class T> inline void transpose(Vec<T> (&r)[W<T>]) {
-    if constexpr (W<T> > 1) {
-        // Interleaving row i with row i + W/2, log2(W) times over, moves every element home.
-        using U = Bits<T>;
-        U low, high;
-        for (int i = 0; i < W<T>; ++i) {
-            low[i] = static_cast<decltype(low[0] + 0)>(i / 2 + i % 2 * W<T>);
-            high[i] = static_cast<decltype(low[0] + 0)>(i / 2 + i % 2 * W<T> + W<T> / 2);
-        }
+    constexpr int half = W<T> / 2;
+    if constexpr (half > 0) {
+        constexpr auto lanes = std::make_integer_sequence<int, W<T>>{};
 #pragma GCC unroll 4
         for (int round = 1; round < W<T>; round *= 2) {
             Vec<T> s[W<T>];
 #pragma GCC unroll 16
-            for (int i = 0; i < W<T> / 2; ++i) {
-                s[2 * i] = __builtin_shuffle(r[i], r[i + W<T> / 2], low);
-                s[2 * i + 1] = __builtin_shuffle(r[i], r[i + W<T> / 2], high);
+            for (int i = 0; i < half; ++i) {
+                s[2 * i] = interleave<T, 0>(r[i], r[i + half], lanes);
+                s[2 * i + 1] = interleave<T, half>(r[i], r[i + half], lanes);
             }
 #pragma GCC unroll 16
             for (int i = 0; i < W<T>; ++i) r[i] = s[i];
@@ -139,8 +143,8 @@ void tile(std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t
     for (std::int64_t p = 0; p < k; ++p) {
         Vec<T> row[V];
         if (!ALONG) {  // steps lie far apart: nobody else sees them coming
-            __builtin_prefetch(a + 8 * lda);
-            __builtin_prefetch(a + 8 * lda + (H - 1));
+            prefetch(a + 8 * lda);
+            prefetch(a + 8 * lda + (H - 1));
         }
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
@@ -170,7 +174,7 @@ void tile(std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t
             for (int i = 0; i < H; ++i) sum[i][v] = sum[i][v] + bias;
         }
         if (f.act != Act::none) {
-            const Bits<T> keep = Bits<T>{} - (f.act == Act::relu ? 0 : 1);
+            const Bits<T> keep = f.act == Act::relu ? Bits<T>{} : ~Bits<T>{};
 #pragma GCC unroll 16
             for (int i = 0; i < H; ++i) sum[i][v] = activate<T>(sum[i][v], f.slope, keep);
         }
@@ -193,6 +197,7 @@ constexpr Tile<T> heights[] = {tile<T, H, V, ALONG, false>...};  // heights[h - 
 
 template <class T> inline Tile<T> choose(std::int64_t h, int v, bool along, bool pack) {
     if (pack) return along ? tile<T, ROWS, 2, true, true> : tile<T, ROWS, 2, false, true>;
+    if (v == 8) return tile<T, 1, 8, true, false>;
     return (v == 2 ? along ? heights<T, 2, true, PELLUCID_HEIGHTS>
                            : heights<T, 2, false, PELLUCID_HEIGHTS>
                    : along ? heights<T, 1, true, PELLUCID_HEIGHTS>
@@ -213,8 +218,11 @@ void piece(const Product<T>& p, const Plan<T>& plan, T* packed, std::int64_t i0,
         const std::int64_t k1 = part(p.k, block + 1, plan.blocks), k = k1 - k0;
         const bool last = block + 1 == plan.blocks;
         for (std::int64_t panel = j0; panel < j1; ++panel) {
-            const std::int64_t j = panel * WIDE<T>, n = least(WIDE<T>, p.n - j);
-            const int vectors = n > W<T> ? 2 : 1;
+            const std::int64_t j = panel * WIDE<T>;
+            // A single row has registers left for four panels at a time.
+            const bool four = i1 - i0 == 1 && !p.ta && !p.tb && panel + 4 <= j1 && p.n - j >= 4 * WIDE<T>;
+            const std::int64_t n = least(four ? 4 * WIDE<T> : WIDE<T>, p.n - j);
+            const int vectors = four ? 8 : n > W<T> ? 2 : 1;
             const T* b = p.tb ? p.b + j * p.ldb + k0 : p.b + k0 * p.ldb + j;
             std::int64_t ldb = p.ldb;
             const bool in_place = !p.tb && n == vectors * W<T> && (more == 0 || k * ldb <= KC<T> * 8);
@@ -238,7 +246,7 @@ void piece(const Product<T>& p, const Plan<T>& plan, T* packed, std::int64_t i0,
                 const std::int64_t to = i0 + first + (more ? part(rest, strip, more) : 0);
                 for (std::int64_t r = part(rows, strip, more + 1); r < part(rows, strip + 1, more + 1); ++r)
                     for (std::int64_t q = 0; q < (p.tb ? high : wide); q += LINE<T>)
-                        __builtin_prefetch(ahead + r * p.ldb + q);
+                        prefetch(ahead + r * p.ldb + q);
                 finish.c = p.c + i * p.ldc + j;
                 const T* a = p.ta ? p.a + k0 * p.lda + i : p.a + i * p.lda + k0;
                 const bool pack = fused && strip == 0;
@@ -246,6 +254,7 @@ void piece(const Product<T>& p, const Plan<T>& plan, T* packed, std::int64_t i0,
                 if (pack) b = packed, ldb = WIDE<T>;
                 i = to;
             }
+            if (four) panel += 3;
         }
     }
 }

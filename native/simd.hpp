@@ -4,7 +4,7 @@
 // avx2 (32) and avx512 (64). A kernel's header puts its templates into `pellucid::PELLUCID_TIER`;
 // NAME_avx2.cpp defines that macro, is compiled with that tier's flags and includes the header, so
 // that no function compiled for a newer machine can ever be linked into another tier's place.
-// Without vector extensions (MSVC) the portable tier's vectors are plain numbers.
+// Without vector extensions (MSVC, PELLUCID_NO_VECTORS) the portable tier's vectors are plain numbers.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,7 @@ namespace pellucid::PELLUCID_TIER {
 #endif
 
 template <class T> struct Lanes;  // of T: V values, U their bits, W how many
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(PELLUCID_NO_VECTORS)
 template <> struct Lanes<float> {
     typedef float V __attribute__((vector_size(PELLUCID_BYTES(PELLUCID_TIER))));
     typedef std::uint32_t U __attribute__((vector_size(PELLUCID_BYTES(PELLUCID_TIER))));
@@ -91,6 +91,12 @@ template <class T> inline Vec<T> load(const T* p) {
 }
 
 template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
+
+inline void prefetch([[maybe_unused]] const void* p) {  // p may point anywhere
+#ifdef __GNUC__
+    __builtin_prefetch(p);
+#endif
+}
 
 // The first n lanes, 0 <= n <= W; the others are read as 0, and left alone when written.
 #if defined(PELLUCID_MASKED) && PELLUCID_BYTES(PELLUCID_TIER) == 64
