@@ -40,6 +40,7 @@ template <class T> constexpr int W = Lanes<T>::W;
 template <class T> constexpr std::int64_t WIDE = 2 * W<T>;        // columns of a panel
 template <class T> constexpr std::int64_t KC = 2048 / sizeof(T);  // steps of a block
 template <class T> constexpr std::int64_t LINE = 64 / sizeof(T);  // of the cache
+template <class T> constexpr std::int64_t CHUNK = 524288 / sizeof(T);  // of A, for all panels in turn
 constexpr std::int64_t PIECES = 16;          // of one product, at most
 constexpr std::int64_t PIECE_WORK = 100000;  // multiply-adds that a piece is worth
 constexpr std::int64_t PIECE_ROWS = 64;      // rows that packing B once more is worth
@@ -53,8 +54,9 @@ template <class T> struct Plan {
         panels = ceil_div(n, WIDE<T>);
         blocks = most(1, ceil_div(k, KC<T>));
         pieces = most(1, least(wanted, m * n * k / PIECE_WORK));
-        columns = most(1, least(panels, pieces));
-        rows = most(1, least(pieces / columns, m / PIECE_ROWS));
+        const std::int64_t high = most(1, m / PIECE_ROWS);
+        columns = most(1, least(panels, m > 2 * n ? pieces / least(high, pieces) : pieces));
+        rows = most(1, least(pieces / columns, high));
         slot = ceil_div(least(k, KC<T>) * WIDE<T>, LINE<T>) * LINE<T>;
     }
 };
@@ -266,9 +268,12 @@ template <class T> void gemm(const Product<T>& p) {
     T* const scratch = reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(p.scratch) + 63) / 64 * 64);
     parallel(static_cast<int>(plan.rows * plan.columns), [&](int number) {
         const std::int64_t row = number / plan.columns, column = number % plan.columns;
-        piece(p, plan, scratch + number * plan.slot, part(p.m, row, plan.rows),
-              part(p.m, row + 1, plan.rows), part(plan.panels, column, plan.columns),
-              part(plan.panels, column + 1, plan.columns));
+        const std::int64_t i0 = part(p.m, row, plan.rows), i1 = part(p.m, row + 1, plan.rows);
+        const std::int64_t chunks = ceil_div((i1 - i0) * least(p.k, KC<T>) + 1, CHUNK<T>);
+        for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+            piece(p, plan, scratch + number * plan.slot, i0 + part(i1 - i0, chunk, chunks),
+                  i0 + part(i1 - i0, chunk + 1, chunks), part(plan.panels, column, plan.columns),
+                  part(plan.panels, column + 1, plan.columns));
     });
 }
 
