@@ -269,7 +269,8 @@ template <class T> void gemm(const Product<T>& p) {
     parallel(static_cast<int>(plan.rows * plan.columns), [&](int number) {
         const std::int64_t row = number / plan.columns, column = number % plan.columns;
         const std::int64_t i0 = part(p.m, row, plan.rows), i1 = part(p.m, row + 1, plan.rows);
-        const std::int64_t chunks = ceil_div((i1 - i0) * least(p.k, KC<T>) + 1, CHUNK<T>);
+        const std::int64_t steps = ceil_div(p.k, plan.blocks);
+        const std::int64_t chunks = most(1, (i1 - i0) * steps / CHUNK<T>);
         for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
             piece(p, plan, scratch + number * plan.slot, i0 + part(i1 - i0, chunk, chunks),
                   i0 + part(i1 - i0, chunk + 1, chunks), part(plan.panels, column, plan.columns),
