@@ -42,7 +42,14 @@ template <class T> inline Vec<T> power_of_two(Bits<T> n) {
     return as<Vec<T>>((n + Format<T>::bias) << Format<T>::mantissa);
 }
 
-template <class T> constexpr T factorial(int n) { return n < 2 ? T(1) : T(n) * factorial<T>(n - 1); }
+template <class T> struct InverseFactorials {
+    T of[16] = {1};
+    constexpr InverseFactorials() {
+        T factorial = 1;
+        for (int i = 1; i < 16; ++i) of[i] = 1 / (factorial *= T(i));
+    }
+};
+template <class T> constexpr InverseFactorials<T> inverse_factorials;
 
 // e^x - 1 = 2^n·(1 + q) - 1, with q = e^r - 1 and |r| <= ln(2) / 2. |x| below 2^20, or NaN.
 template <class T> inline Vec<T> reduced_exp(Vec<T> x, Bits<T>& n) {
@@ -55,7 +62,7 @@ template <class T> inline Vec<T> reduced_exp(Vec<T> x, Bits<T>& n) {
     const Vec<T> r = (x - whole * F::ln2_high) - whole * F::ln2_low;
     Vec<T> sum{};  // 1/2! + r/3! + r²/4! + …
 #pragma GCC unroll 16
-    for (int i = F::exp_terms; i >= 2; --i) sum = sum * r + T(1) / factorial<T>(i);
+    for (int i = F::exp_terms; i >= 2; --i) sum = sum * r + inverse_factorials<T>.of[i];
     return r + (r * r) * sum;
 }
 
