@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pellucid.optimizers
+import pellucid.optimizers.base
+import pellucid.optimizers.runs
 from pellucid.description import Description
 from pellucid.errors import OptionError
 from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, Run, as_optimizer
@@ -152,10 +153,10 @@ def test_nothing_outside_the_runs_is_read_or_written(optimizer, dtype):
 def test_the_cut_into_blocks_changes_no_bit(optimizer, dtype, monkeypatch):
     whole = trajectory(optimizer, 5, dtype=dtype)
     for block in (1, 3, 7, 16):
-        monkeypatch.setattr(pellucid.optimizers, "BLOCK", block)
-        pellucid.optimizers._blocks.cache_clear()
+        monkeypatch.setattr(pellucid.optimizers.runs, "BLOCK", block)
+        pellucid.optimizers.runs.blocks.cache_clear()
         np.testing.assert_array_equal(trajectory(optimizer, 5, dtype=dtype), whole)
-    pellucid.optimizers._blocks.cache_clear()
+    pellucid.optimizers.runs.blocks.cache_clear()
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9), st.booleans()), max_size=6))
@@ -174,14 +175,14 @@ def test_any_runs_are_updated_once_each(pieces):
 
 
 def test_neighbouring_runs_are_one_where_decay_does_not_tell_them_apart():
-    blocks = pellucid.optimizers._blocks
+    blocks = pellucid.optimizers.runs.blocks
     assert blocks(RUNS, False) == ((slice(0, 30), False),)
     assert len(blocks(RUNS, True)) == 3
     assert len(blocks((Run(0, 3, True), Run(4, 6, True)), True)) == 2
 
 
 def test_whole_vectors_of_many_blocks():
-    n = 3 * pellucid.optimizers.BLOCK + 17
+    n = 3 * pellucid.optimizers.runs.BLOCK + 17
     rng = np.random.default_rng(2)
     theta, g = rng.normal(size=(2, n)).astype(np.float32)
     naive = theta.astype(float) - 1e-3 * np.sign(g)  # Adam's first step
@@ -380,7 +381,7 @@ def test_a_schedule_that_gives_no_rate_is_named():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_norm_of_long_vectors_is_that_of_all_their_pieces(dtype):
-    n = 5 * pellucid.optimizers.PIECE + 3
+    n = 5 * pellucid.optimizers.base.PIECE + 3
     g = np.random.default_rng(4).normal(size=n).astype(dtype)
     expected = g / (np.linalg.norm(g.astype(float)) + 1e-6)
     SGD(clip_norm=1.0).clip(g, [Run(0, n - 10, True), Run(n - 10, n, False)])

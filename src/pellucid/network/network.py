@@ -30,7 +30,7 @@ from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, 
 from pellucid.network.graph import Graph, check_squashed, graph_from_config, trace_graph
 from pellucid.network.parameters import FlatViews
 from pellucid.network.symbols import Input, Shared, Symbol, chain, listed
-from pellucid.optimizers import Optimizer, Run, as_optimizer
+from pellucid.optimizers import Incoming, Optimizer, Run, Runs, as_optimizer
 from pellucid.penalties import Penalty
 from pellucid.random import Stream, seed_of
 
@@ -192,7 +192,8 @@ class Network:
         """Makes the optimizer's vectors, keeping those of an optimizer of the same kind."""
         names = self._optimizer.slot_names() if self._optimizer is not None else ()
         if self._graph is not None and tuple(self.slots) != tuple(names):
-            self.slots = {name: np.zeros_like(self.parameters.vector) for name in names}
+            kept, theta = self.slots, self.parameters.vector
+            self.slots = {n: kept[n] if n in kept else np.zeros_like(theta) for n in names}
 
     @property
     def built(self) -> bool:
@@ -252,20 +253,23 @@ class Network:
         self._optimizer, self._program = new, None
         self._claim_slots()
 
-    def stretches(self) -> list[Run]:
+    def stretches(self) -> Runs:
         """The stretches of the flat vector that an optimizer may change, with their decay tag."""
         runs: list[Run] = []
+        incoming: list[Incoming] = []
         owners = self.graph.owners()
         for name, spec in self.graph.parameter_specs().items():
             layer = owners[name.rpartition("/")[0]].layer
             start, stop = self.parameters.stretch(name)
             if layer is None or not layer.trainable or start == stop:
                 continue
+            if spec.decay and len(spec.shape) > 1:  # an embedding's units are its rows
+                incoming.append(Incoming.of(start, spec.shape, 0 if layer.takes_integers else -1))
             if runs and runs[-1].stop == start and runs[-1].decay == spec.decay:
                 runs[-1] = runs[-1]._replace(stop=stop)
             else:
                 runs.append(Run(start, stop, spec.decay))
-        return runs
+        return Runs(runs, incoming)
 
     # ---- looking through it --------------------------------------------------------------------
 
