@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -15,6 +16,7 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using pellucid::i64;
 using pellucid::Operand;
 
 namespace {
@@ -31,17 +33,15 @@ void require(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(what);
 }
 
-Operand operand(const std::int64_t* p) { return {p[0], p[1], p[2], p[3]}; }
-
 std::vector<pellucid::Instruction> phase(const Ints& whole, const Reals& real) {
-    require(whole.ndim() == 2 && whole.shape(1) == kColumns, "a table has 28 columns of integers");
+    require(whole.ndim() == 2 && whole.shape(1) == kColumns, "a table of integers has one operand too few or many");
     require(real.ndim() == 2 && real.shape(1) == pellucid::kNumbers && real.shape(0) == whole.shape(0),
-            "a table has 7 columns of numbers");
+            "a table of numbers has one too few or many");
     std::vector<pellucid::Instruction> code(whole.shape(0));
     for (std::size_t r = 0; r < code.size(); r++) {
         const auto* p = whole.data() + r * kColumns;
         code[r].op = *p++;
-        for (auto& at : code[r].at) at = operand(p), p += 4;
+        for (auto& at : code[r].at) at = {p[0], p[1], p[2], p[3]}, p += 4;
         for (int k = 0; k < pellucid::kNumbers; k++) {
             code[r].whole[k] = p[k];
             code[r].real[k] = real.data()[r * pellucid::kNumbers + k];
@@ -50,7 +50,7 @@ std::vector<pellucid::Instruction> phase(const Ints& whole, const Reals& real) {
     return code;
 }
 
-std::int64_t kind_of(const nb::dlpack::dtype& t) {
+i64 kind_of(const nb::dlpack::dtype& t) {  // as `convert` in ops_gather.hpp counts them
     const auto code = nb::dlpack::dtype_code(t.code);
     if (t.lanes == 1 && code == nb::dlpack::dtype_code::UInt)
         return t.bits == 8 ? 0 : t.bits == 16 ? 3 : t.bits == 32 ? 5 : 7;
@@ -61,84 +61,133 @@ std::int64_t kind_of(const nb::dlpack::dtype& t) {
     throw std::invalid_argument("an array of this type cannot be gathered from");
 }
 
-pellucid::Source source(const Any& array, const std::vector<std::int64_t>& to, bool integer) {
-    require(array.ndim() >= 1 && to.size() == 4, "a source has rows and a place to go to");
-    std::int64_t elements = 1;
-    for (std::size_t axis = array.ndim(); axis-- > 1;) {
-        require(array.shape(axis) <= 1 || array.stride(axis) == elements, "a source's rows lie apart");
-        elements *= std::int64_t(array.shape(axis));
+template <class T> pellucid::Source source(const Any& array, i64 region, bool integer) {
+    require(array.ndim() >= 1 && array.ndim() <= pellucid::Source::kAxes, "a source has rows, of seven axes at most");
+    pellucid::Source s{};
+    s.data = static_cast<const char*>(array.data()), s.rows = i64(array.shape(0)), s.region = region;
+    s.integer = integer, s.kind = kind_of(array.dtype()), s.elements = 1;
+    const i64 size = i64(array.itemsize());
+    s.row_bytes = array.stride(0) * size;
+    for (std::size_t axis = 1; axis < array.ndim(); axis++) {
+        if (array.shape(axis) == 1) continue;
+        s.shape[s.axes] = i64(array.shape(axis)), s.stride[s.axes] = array.stride(axis) * size;
+        s.elements *= s.shape[s.axes++];
     }
-    const auto bytes = array.stride(0) * std::int64_t(array.itemsize());
-    return {static_cast<const char*>(array.data()), std::int64_t(array.shape(0)), bytes, elements,
-            kind_of(array.dtype()), operand(to.data()), integer};
+    while (s.axes > 1 && s.stride[s.axes - 2] == s.stride[s.axes - 1] * s.shape[s.axes - 1])  // one stretch
+        s.stride[s.axes - 2] = s.stride[s.axes - 1], s.shape[s.axes - 2] *= s.shape[s.axes - 1], s.axes--;
+    const bool packed = s.axes == 0 || (s.axes == 1 && s.stride[0] == size);
+    const bool same = integer ? s.kind == 6 : s.kind == (sizeof(T) == 4 ? 8 : 9);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(s.data) % std::uintptr_t(size) == 0;
+    s.plain = packed && same && aligned && (s.row_bytes == s.elements * size || s.rows == 1);
+    return s;
 }
 
-template <class T> struct Core {
-    pellucid::Program<T> program;
-    std::vector<Any> arrays;  // kept alive
-    std::vector<Bytes> memory;
-    std::int64_t rows = 0, source_rows = 0, losses = 0, sums = 0;
+// Whether Ctrl-C was pressed: the flag is set again, for Python to see when the core has returned.
+bool interrupted() {
+    nb::gil_scoped_acquire hold;
+    if (!PyOS_InterruptOccurred()) return false;
+    PyErr_SetInterrupt();
+    return true;
+}
 
-    void load(const std::vector<std::tuple<Ints, Reals>>& phases, std::vector<Bytes> regions, std::int64_t n,
-              const std::vector<std::tuple<Any, std::vector<std::int64_t>, bool>>& sources,
-              const std::vector<std::int64_t>& weight, std::int64_t loss_count) {
-        std::vector<std::vector<pellucid::Instruction>> code;
-        for (const auto& [whole, real] : phases) code.push_back(phase(whole, real));
-        require(code.size() == 5 && regions.size() >= 3 && weight.size() == 4, "a program is incomplete");
-        std::vector<pellucid::Region> places;
-        for (auto& r : regions) places.push_back({reinterpret_cast<char*>(r.data()), std::int64_t(r.size())});
-        std::vector<pellucid::Source> from;
+// An instruction that is Python's: its number comes back, or None where it failed, which Python remembers.
+double call_python(void* context, i64 index, const pellucid::Moment* at) {
+    nb::gil_scoped_acquire hold;
+    const nb::object value = (*static_cast<nb::object*>(context))(index, at->rows, at->weighted != 0, at->step, at->part,
+                                                                  at->t, at->total, at->rate);
+    if (value.is_none()) throw pellucid::Dropped{};
+    return nb::cast<double>(value);
+}
+
+template <class T> using Output = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+using Sources = std::vector<std::tuple<Any, i64, bool>>;  // array, region, whether it is of integers
+
+template <class T> class Core {
+    pellucid::Program<T> program_;
+    std::vector<Any> arrays_;  // kept alive
+    std::vector<Bytes> memory_;
+    nb::object call_;
+
+public:
+    void load(const std::vector<std::tuple<Ints, Reals>>& phases, std::vector<Bytes> regions, i64 rows,
+              const Sources& sources, i64 weight, std::vector<std::pair<i64, i64>> unwritten, nb::object call) {
+        require(phases.size() == pellucid::kPhases, "a program has five phases");
+        pellucid::Tables tables{};
+        for (std::size_t k = 0; k < phases.size(); k++)
+            tables.phases[k] = phase(std::get<0>(phases[k]), std::get<1>(phases[k]));
+        for (auto& r : regions) tables.regions.push_back({reinterpret_cast<char*>(r.data()), i64(r.size())});
         std::vector<Any> kept;
-        std::int64_t common = -1;
-        for (const auto& [array, to, integer] : sources) {
-            from.push_back(source(array, to, integer));
+        for (const auto& [array, region, integer] : sources) {
+            tables.sources.push_back(source<T>(array, region, integer));
             kept.push_back(array);
-            require(common < 0 || common == from.back().rows, "sources of different lengths");
-            common = from.back().rows;
+            require(tables.sources[0].rows == tables.sources.back().rows, "sources of different lengths");
         }
-        const auto metrics = std::int64_t(code[3].size());
-        program.load(std::move(code), std::move(places), n, std::move(from), operand(weight.data()), loss_count);
-        arrays = std::move(kept), memory = std::move(regions);
-        rows = n, source_rows = common, losses = loss_count, sums = losses + metrics;
+        call_ = std::move(call);
+        tables.rows = rows, tables.weight = weight, tables.unwritten = std::move(unwritten);
+        tables.caller = {call_python, &call_};
+        program_.load(std::move(tables));
+        arrays_ = std::move(kept), memory_ = std::move(regions);
     }
 
-    void execute(int index, std::int64_t n, bool weighted, std::int64_t step, std::int64_t part, std::int64_t t,
-                 double total, double rate, Sums out) {
-        require(index >= 0 && index < 5 && std::int64_t(out.size()) >= sums, "bad phase or too few sums");
-        const pellucid::Moment at{n, weighted, step, part, t, total, rate};
+    // Outputs of all rows, or the losses' and metrics' sums into `tally`.
+    void infer(const Sources& sources, const std::vector<Output<T>>& outputs, i64 count, std::optional<Reals> weight,
+               std::optional<Sums> tally) {
+        std::vector<pellucid::Source> from;
+        for (const auto& [array, region, integer] : sources) {
+            from.push_back(source<T>(array, region, integer));
+            require(from.back().rows == count, "sources of another length");
+        }
+        std::vector<pellucid::Region> to;
+        for (auto& out : outputs) to.push_back({reinterpret_cast<char*>(out.data()), i64(out.size() * sizeof(T))});
+        require(!weight || i64(weight->size()) == count, "one weight a row is needed");
+        const i64 sums = program_.sums(pellucid::kLoss) + program_.sums(pellucid::kMetrics);
+        require(!tally || i64(tally->size()) >= sums, "too few sums");
+        program_.feed(std::move(from));
+        const double* w = weight ? weight->data() : nullptr;
+        double* into = tally ? tally->data() : nullptr;
+        {
+            nb::gil_scoped_release release;
+            try {
+                program_.infer(count, to, into, w);
+            } catch (const pellucid::Dropped&) {
+            }
+        }
+        program_.feed({});  // the arrays may go
+    }
+
+    void execute(int index, i64 rows, bool weighted, i64 step, i64 part, i64 t, double total, double rate, Sums out) {
+        require(index >= 0 && index < pellucid::kPhases && i64(out.size()) >= program_.sums(index),
+                "bad phase or too few sums");
+        const pellucid::Moment at{rows, weighted, step, part, t, total, rate};
         double* data = out.data();
         nb::gil_scoped_release release;
-        program.execute(index, at, data);
+        try {
+            program_.execute(index, at, data);
+        } catch (const pellucid::Dropped&) {
+        }
     }
 
-    std::tuple<std::int64_t, double, bool, int> run(
-        std::optional<Ints> order, std::vector<std::int64_t> cuts, std::int64_t accumulate, std::int64_t start,
-        std::int64_t count, std::int64_t step, Reals rates, std::optional<Reals> weight, Reals shares, Sums tally,
-        Bytes stop, double seconds) {
-        require(source_rows >= 0 && cuts.size() >= 1 && accumulate >= 1 && start >= 0 && count >= 0,
+    std::tuple<i64, double, bool, int> run(std::optional<Ints> order, std::vector<i64> cuts, i64 accumulate, i64 count,
+                                           i64 step, Reals rates, std::optional<Reals> weight, Reals shares, Sums tally,
+                                           Bytes stop, double seconds) {
+        const i64 rows = program_.source_rows(), pieces = i64(cuts.size()) - 1;
+        require(rows >= 0 && pieces >= 0 && accumulate >= 1 && accumulate <= pieces + 1 && count >= 0,
                 "nothing to run on");
-        const auto pieces = std::int64_t(cuts.size()) - 1;
-        require(start <= pieces && count <= pieces + 1, "more updates than there are");
-        const std::int64_t length = order ? std::int64_t(order->size()) : source_rows;
-        require(cuts.front() >= 0 && cuts.back() <= length, "a batch outside the data");
-        for (std::int64_t p = 0; p < pieces; p++)
-            require(cuts[p] <= cuts[p + 1] && cuts[p + 1] - cuts[p] <= rows, "a batch larger than planned for");
-        if (order) {
-            const auto from = cuts[std::min(start * accumulate, pieces)];
-            const auto to = cuts[std::min((start + count) * accumulate, pieces)];
-            for (auto r = from; r < to; r++)
-                require(order->data()[r] >= 0 && order->data()[r] < source_rows, "a row that is not there");
-        }
-        require(!weight || std::int64_t(weight->size()) == source_rows, "one weight a row is needed");
-        const auto batches = std::min((start + count) * accumulate, pieces) - std::min(start * accumulate, pieces);
-        require(std::int64_t(rates.size()) >= count && std::int64_t(shares.size()) >= batches, "too few rates");
-        require(accumulate <= pieces + 1, "more batches an update than there are");
-        require(std::int64_t(tally.size()) >= 1 + sums && stop.size() == 1, "too few sums");
-        pellucid::Epoch epoch{order ? order->data() : nullptr, std::move(cuts), accumulate, start, count, step,
+        require(cuts.front() >= 0 && cuts.back() <= (order ? i64(order->size()) : rows), "a batch outside the data");
+        for (i64 p = 0; p < pieces; p++)
+            require(cuts[p] <= cuts[p + 1] && cuts[p + 1] - cuts[p] <= program_.rows(), "a batch larger than planned for");
+        if (order)
+            for (i64 r = cuts.front(); r < cuts.back(); r++)
+                require(order->data()[r] >= 0 && order->data()[r] < rows, "a row that is not there");
+        require(!weight || i64(weight->size()) == rows, "one weight a row is needed");
+        require(count <= pieces + 1 && i64(rates.size()) >= count && i64(shares.size()) >= pieces, "too few rates");
+        const i64 sums = 1 + program_.sums(pellucid::kLoss) + program_.sums(pellucid::kMetrics);
+        require(i64(tally.size()) >= sums && stop.size() == 1, "too few sums");
+        pellucid::Epoch epoch{order ? order->data() : nullptr, std::move(cuts), accumulate, count, step,
                               rates.data(), weight ? weight->data() : nullptr, shares.data(), tally.data(),
-                              stop.data(), seconds};
+                              stop.data(), seconds, interrupted};
         nb::gil_scoped_release release;
-        const auto out = program.run(epoch);
+        const auto out = program_.run(epoch);
         return {out.done, out.loss, out.ended, out.diverged};
     }
 };
@@ -146,10 +195,12 @@ template <class T> struct Core {
 template <class T> void bind(nb::module_& m, const char* name) {
     nb::class_<Core<T>>(m, name)
         .def(nb::init<>())
-        .def("load", &Core<T>::load, "phases"_a, "regions"_a, "rows"_a, "sources"_a, "weight"_a, "losses"_a)
+        .def("load", &Core<T>::load, "phases"_a, "regions"_a, "rows"_a, "sources"_a, "weight"_a, "unwritten"_a,
+             "call"_a.none())
+        .def("infer", &Core<T>::infer, "sources"_a, "outputs"_a, "count"_a, "weight"_a.none(), "tally"_a.none())
         .def("execute", &Core<T>::execute, "phase"_a, "rows"_a, "weighted"_a, "step"_a, "part"_a, "t"_a,
              "total"_a, "rate"_a, "sums"_a)
-        .def("run", &Core<T>::run, "order"_a.none(), "cuts"_a, "accumulate"_a, "start"_a, "count"_a, "step"_a,
+        .def("run", &Core<T>::run, "order"_a.none(), "cuts"_a, "accumulate"_a, "count"_a, "step"_a,
              "rates"_a, "weight"_a.none(), "shares"_a, "tally"_a, "stop"_a, "seconds"_a);
 }
 

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 
-namespace pellucid {
+#include "simd.hpp"
+
+namespace pellucid::PELLUCID_TIER {
 
 inline std::uint64_t multiply_high(std::uint64_t a, std::uint64_t b, std::uint64_t& low) {
 #if defined(__SIZEOF_INT128__)
@@ -34,4 +36,4 @@ inline void philox4x64(std::uint64_t k0, std::uint64_t k1, std::uint64_t c0, std
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-}  // namespace pellucid
+}  // namespace pellucid::PELLUCID_TIER

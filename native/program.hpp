@@ -1,88 +1,107 @@
 // for instruction in table: OPCODES[instruction.op].twin(...)
 //
-// The interpreter of a program: a table of instructions over one arena of memory and the network's
-// flat vectors, all owned by Python. A table is checked whole before it runs (`load`): every
-// operand inside its region, every size in agreement with the numbers, so that no table can make a
-// kernel read or write elsewhere.
+// The interpreter of a program: a table of instructions over regions of memory — an arena, the
+// network's flat vectors, the rows of a batch — all owned by Python. A table is checked whole before
+// it runs (`load`): every operand inside its region, every size in agreement with the numbers, so that
+// no table can make a kernel read or write elsewhere.
 #pragma once
 
-#include <cstdint>
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "opcode.hpp"
 
 namespace pellucid {
 
-constexpr int kOperands = 5, kNumbers = 7;
-
-struct Operand {          // region < 0: left out
-    std::int64_t region, offset, elements, batch;  // offset in bytes, elements of a row or in all
-};
-
-struct Instruction {
-    std::int64_t op;
-    Operand at[kOperands];
-    std::int64_t whole[kNumbers];  // the numbers as integers …
-    double real[kNumbers];         // … and as they are
-};
+enum Phase { kForward, kLoss, kBackward, kMetrics, kUpdate, kPhases };
+// Regions that every program has; behind them come four of the optimizer, then those of the batch: what
+// it is made of and what comes out, one operand of rows each, which may lie in the caller's arrays.
+enum Memory { kArena, kTheta, kGradient, kState, kPending, kSlots, kBatch = kSlots + 4 };
 
 struct Region {
     char* data;
-    std::int64_t bytes;
+    i64 bytes;
 };
 
-struct Moment {
-    std::int64_t rows, weighted, step, part, t;
-    double total, rate;
-};
-
-struct Source {  // an array to gather rows from, and the operand that they go to
-    const char* data;
-    std::int64_t rows, row_bytes, elements, kind;  // kind: see `gather`
-    Operand to;
-    bool integer;
+struct Tables {  // what a program is made of
+    std::vector<Instruction> phases[kPhases];
+    std::vector<Region> regions;
+    i64 rows;                                   // of a batch, at most
+    std::vector<Source> sources;                // what a batch is gathered from, if it is
+    i64 weight;                                 // the region of the rows' weights
+    std::vector<std::pair<i64, i64>> unwritten;  // stretches of the gradient that no instruction sets
+    Caller caller;
 };
 
 struct Epoch {  // one call of run
-    const std::int64_t* order;  // row numbers, or null for 0, 1, 2, …
-    std::vector<std::int64_t> cuts;
-    std::int64_t accumulate, start, count, step;
+    const i64* order;  // row numbers, or null for 0, 1, 2, …
+    std::vector<i64> cuts;
+    i64 accumulate, count, step;
     const double* rates;
     const double* weight;  // or null
     const double* shares;  // Σw of each batch
-    double* tally;         // Σw, then each loss, then each metric
+    double* tally;         // Σw, then each loss, then each metric's numbers
     const volatile unsigned char* stop;
-    double seconds;  // return to Python after so long
+    double seconds;              // return to Python after so long
+    bool (*interrupted)();       // whether Python wants to be asked now; called every `seconds`
 };
 
 struct Outcome {
-    std::int64_t done;
+    i64 done;
     double loss;
     bool ended;
     int diverged;  // 0 no, 1 loss, 2 gradient
 };
+
+struct Dropped {};  // thrown by a Caller that cannot go on: the step is not made
 
 std::vector<std::string> opcodes();  // their names, in the order of their numbers
 
 template <class T> class Program {
    public:
     // Throws std::invalid_argument naming the instruction where a table is not sound.
-    void load(std::vector<std::vector<Instruction>> phases, std::vector<Region> regions,
-              std::int64_t rows, std::vector<Source> sources, Operand weight, std::int64_t losses);
+    void load(Tables tables);
     void execute(int phase, const Moment& at, double* sums);
     Outcome run(const Epoch& epoch);
+    void feed(std::vector<Source> sources);  // what `infer` reads from now on
+    // All rows of the sources, in blocks, forward; then the losses and metrics into `tally`, if given.
+    void infer(i64 count, const std::vector<Region>& outputs, double* tally, const double* weight);
+    i64 sums(int phase) const { return sums_[phase]; }
+    i64 rows() const { return tables_.rows; }
+    i64 source_rows() const { return tables_.sources.empty() ? -1 : tables_.sources[0].rows; }
 
    private:
+    using clock = std::chrono::steady_clock;
+    struct Ready {
+        void (*run)(const Frame<T>&);
+        Frame<T> frame;
+        double cost;  // a rough count of its operations
+    };
+    struct Place {  // of an operand in a region whose memory may change
+        T** at;
+        i64 offset;
+    };
     void check(const Instruction& i) const;
-    void gather(const Epoch& e, std::int64_t from, std::int64_t to);
-    T* pointer(const Operand& o) const {
-        return o.region < 0 ? nullptr : reinterpret_cast<T*>(regions_[o.region].data + o.offset);
-    }
-    std::vector<std::vector<Instruction>> phases_;
-    std::vector<Region> regions_;
-    std::vector<Source> sources_;
-    Operand weight_{-1, 0, 0, 0};
-    std::int64_t rows_ = 0, losses_ = 0;
+    void check(const std::vector<Source>& sources) const;
+    void make_ready();
+    void point(i64 region, char* data);
+    void gather(const i64* order, const double* weight, i64 from, i64 to);
+    bool step(const Epoch& e, Outcome& out, double* sums);
+    bool patience(const Epoch& e);  // false: Python is to be asked, drop this step
+    void execute(int phase, const Epoch* e);
+
+    Tables tables_;
+    std::vector<Ready> ready_[kPhases];
+    std::vector<std::vector<Place>> places_;  // by region
+    i64 sums_[kPhases] = {};
+    std::vector<double> numbers_;  // what losses and metrics give
     std::vector<T> scratch_;
+    Moment moment_{};
+    double cost_ = 0;
+    clock::time_point asked_;
+    bool dropped_ = false;
 };
 
 }  // namespace pellucid

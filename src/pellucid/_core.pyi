@@ -1,9 +1,10 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 Table = tuple[NDArray[Any], NDArray[Any]]
+Source = tuple[NDArray[Any], int, bool]
 
 class Program32:
     def load(
@@ -11,9 +12,10 @@ class Program32:
         phases: Sequence[Table],
         regions: Sequence[NDArray[Any]],
         rows: int,
-        sources: Sequence[tuple[NDArray[Any], list[int], bool]],
-        weight: list[int],
-        losses: int,
+        sources: Sequence[Source],
+        weight: int,
+        unwritten: Sequence[tuple[int, int]],
+        call: Callable[..., float | None] | None,
     ) -> None: ...
     def execute(
         self,
@@ -27,12 +29,19 @@ class Program32:
         rate: float,
         sums: NDArray[Any],
     ) -> None: ...
+    def infer(
+        self,
+        sources: Sequence[Source],
+        outputs: Sequence[NDArray[Any]],
+        count: int,
+        weight: NDArray[Any] | None,
+        tally: NDArray[Any] | None,
+    ) -> None: ...
     def run(
         self,
         order: NDArray[Any] | None,
         cuts: Sequence[int],
         accumulate: int,
-        start: int,
         count: int,
         step: int,
         rates: NDArray[Any],

@@ -19,6 +19,8 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── EngineError       (RuntimeError)   an engine that cannot do what was asked
     ├── MissingExtraError (ImportError)    an optional package that is not installed
     └── Interrupted       (KeyboardInterrupt) a run stopped by Ctrl-C between two steps
+
+and one warning: `EngineWarning`, for what the compiled engine leaves to Python.
 """
 
 from __future__ import annotations
@@ -92,6 +94,10 @@ class ResumeError(PellucidError, ValueError):
 
 class EngineError(PellucidError, RuntimeError):
     """An engine that cannot do what was asked."""
+
+
+class EngineWarning(UserWarning):
+    """Something in a network runs in Python although the compiled engine was to be used."""
 
 
 class MissingExtraError(PellucidError, ImportError):

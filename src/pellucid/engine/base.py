@@ -197,13 +197,10 @@ def compile_network(
 
     options = {"input_gradients": input_gradients, "taps": taps}
     reason = missing()
-    if check_engine(net.engine) != "numpy" and net.loss is not None and not reason:
-        try:
-            return NativeProgram(net, metrics, **options)
-        except NotLowered as refusal:
-            reason = str(refusal)
-    if net.engine == "native" and net.loss is not None:
-        raise EngineError(f"the native engine cannot run this network: {reason}")
+    if check_engine(net.engine) != "numpy" and not reason:
+        return NativeProgram(net, metrics, **options)
+    if net.engine == "native":
+        raise EngineError(f"the native engine cannot be used: {reason}")
     program = NumpyProgram(net, metrics, **options)
     program.reason = reason
     return program

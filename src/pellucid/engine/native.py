@@ -1,29 +1,33 @@
 """The native engine: the table of a program, run by the compiled core.
 
-What is in the table runs in C++, whole epochs in one call, with other Python threads running
-meanwhile. What is not — a metric that has no instruction, an observer of phases, batches from a
-generator — is done step by step, with the same kernels and so with the same bits.
+Whole epochs run in C++ in one call, with other Python threads running meanwhile; at a call the core
+asks Python and goes on. What cannot be handed over whole — batches from a generator, an observer of
+phases — is done step by step, with the same kernels and so with the same bits.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import Batches, RowBatches, RunResult, Tally
-from pellucid.engine.opcodes import OPCODES, REGIONS, Buffer, Instruction, Moment
-from pellucid.engine.program import PHASES, TableProgram
-from pellucid.errors import EngineError
+from pellucid.engine.base import Batches, RowBatches, RunResult, Tally, weight_of
+from pellucid.engine.executor import PHASES, Executor
+from pellucid.engine.opcodes import OPCODES, Buffer, Instruction, Moment
+from pellucid.engine.program import TableProgram, check_indices
+from pellucid.errors import EngineError, EngineWarning
 from pellucid.events import Phase
 
 Array = NDArray[Any]
 _SECONDS = 0.05  # how long the core runs before Python may answer Ctrl-C
 _MANY = 4096  # updates of one call at most
 _DIVERGED = ("", "loss", "gradient")
+_OPERANDS, _NUMBERS = 8, 17  # of an instruction, in opcode.hpp
 
 try:
     from pellucid import _core
@@ -40,135 +44,264 @@ def missing() -> str:
     return ""
 
 
+class CoreExecutor(Executor):
+    """A table executed by the compiled core."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        wide = self.net.dtype == np.float64
+        self.core = _core.Program64() if wide else _core.Program32()
+        self.sources: object = None  # the arrays that it gathers from
+        self._raised: BaseException | None = None
+        metrics = self.table.metrics
+        self._sums = {"loss": _sums(self.table.loss), "metrics": _sums(metrics)}
+        self.counted = [k for k, i in enumerate(metrics) if i.op != "call"]  # by instructions
+
+    def placed(self) -> None:
+        self.load(None)
+
+    def load(self, batches: RowBatches | None) -> None:
+        """Hands the core the table, the memory, and the arrays to gather from."""
+        code = [self._encoded(getattr(self.table, phase)) for phase in PHASES]
+        regions = [self.regions[name] for name in self.names]
+        sources = [] if batches is None else self.sources_of(batches.inputs, batches.targets)
+        weight = self.names.index(self.table.weight.region)
+        call = _through(weakref.ref(self)) if self.table.calls else None
+        self.core.load(code, regions, self.rows, sources, weight, self.table.unwritten, call)
+        self.sources = batches
+
+    def sources_of(
+        self, inputs: Mapping[str, Array], targets: Mapping[str, Array]
+    ) -> list[tuple[Array, int, bool]]:
+        """What the core gathers from: arrays, their regions, and whether they are indices."""
+        table = self.table
+        pairs = [(inputs[name], buffer) for name, buffer in table.inputs.items()]
+        pairs += [(targets[name], buffer) for name, buffer in table.targets.items() if targets]
+        return [(_plain(a), self.names.index(b.region), b.integer) for a, b in pairs]
+
+    def execute(self, phase: str, at: Moment) -> list[float]:
+        count = self._sums.get(phase, 0)
+        sums = np.zeros(count)
+        self.core.execute(
+            PHASES.index(phase), at.rows, at.weighted, at.step, at.part, at.t, at.total, at.rate,
+            sums,
+        )  # fmt: skip
+        self.raise_again()
+        values: list[float] = sums.tolist()
+        return values
+
+    def answer(self, index: int, *moment: Any) -> float | None:
+        """What the core calls; None where it failed, and the error is kept."""
+        try:
+            with np.errstate(all="ignore"):
+                return float(self.call(index, Moment(*moment)))
+        except BaseException as error:  # the core is to stop in any case
+            self._raised = error
+            return None
+
+    def raise_again(self) -> None:
+        """Raises what a call has raised while the core ran."""
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            raise error
+
+    def infer(self, arrays: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        dtype, table = self.net.dtype, self.table
+        found = {name: np.empty((rows, *b.shape), dtype) for name, b in table.outputs.items()}
+        if not all(_readable(a) for a in arrays.values()):
+            return super().infer(arrays, rows)
+        self.core.infer(self.sources_of(arrays, {}), list(found.values()), rows, None, None)
+        self.raise_again()
+        return found
+
+    def _encoded(self, code: Sequence[Instruction]) -> tuple[Array, Array]:
+        """A phase as the core reads it: a row of integers and one of numbers an instruction."""
+        whole = np.zeros((len(code), 1 + 4 * _OPERANDS + _NUMBERS), np.int64)
+        real = np.zeros((len(code), _NUMBERS))
+        for row, instruction in enumerate(code):
+            entry = OPCODES[instruction.op]
+            whole[row, 0] = entry.number
+            for k in range(_OPERANDS):
+                key = entry.buffers[k] if k < len(entry.buffers) else ""
+                place = self.place(instruction.buffers.get(key))
+                whole[row, 1 + 4 * k : 5 + 4 * k] = place
+            for k, key in enumerate(entry.numbers):
+                value = instruction.numbers[key]
+                real[row, k] = value
+                if value == int(value):
+                    bits = np.uint64(int(value) % 2**64)
+                    whole[row, 1 + 4 * _OPERANDS + k] = bits.astype(np.int64)
+        return whole, real
+
+    def place(self, buffer: Buffer | None) -> list[int]:
+        """A buffer as the core knows it: region, offset, elements, whether it has rows."""
+        if buffer is None:
+            return [-1, 0, 0, 0]
+        root = buffer.root
+        return [self.names.index(root.region), root.offset, buffer.size, int(buffer.batch)]
+
+
 class NativeProgram(TableProgram):
     """A network lowered to a table, executed by the compiled core."""
 
     engine = "native"
+    executor_class = CoreExecutor
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if missing():
             raise EngineError(missing())
         super().__init__(*args, **options)
-        wide = self.net.dtype == np.float64
-        self._core = _core.Program64() if wide else _core.Program32()
-        self._sources: RowBatches | None = None
-
-    def planned(self) -> None:
-        self._load(None)
-
-    def _load(self, batches: RowBatches | None) -> None:
-        """Hands the core the table, the memory, and the arrays to gather from."""
-        code = [_encoded(self.code[phase]) for phase in PHASES]
-        nothing = np.zeros(0, np.uint8)
-        regions = [self.regions.get(name, nothing) for name in REGIONS]
-        sources = []
-        if batches is not None:
-            for name, buffer in self.table.inputs.items():
-                sources.append((_plain(batches.inputs[name]), _place(buffer), False))
-            for name, buffer in self.table.targets.items():
-                sources.append((_plain(batches.targets[name]), _place(buffer), buffer.integer))
-        self._core.load(
-            code, regions, self.rows, sources, _place(self.table.weight), len(self.net.losses)
-        )
-        self._sources = batches
-
-    def execute(self, phase: str, at: Moment) -> list[float]:
-        sums = np.zeros(len(self.net.losses) + len(self.code["metrics"]))
-        self._core.execute(
-            PHASES.index(phase), at.rows, at.weighted, at.step, at.part, at.t, at.total, at.rate,
-            sums,
-        )  # fmt: skip
-        counts = {"loss": len(self.net.losses), "metrics": len(self.code["metrics"])}
-        values: list[float] = sums[: counts.get(phase, 0)].tolist()
-        return values
 
     def run(
         self, batches: Batches, start: int, count: int, tally: Tally, stop: Array,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> RunResult:  # fmt: skip
-        whole = getattr(batches, "whole", None)
-        if whole is not None:
-            self.expect(whole.targets)
-        if not self.in_core or on_phase is not None or whole is None or not _gatherable(whole):
+        whole: RowBatches | None = getattr(batches, "whole", None)
+        cuts: list[int] = [] if whole is None else np.diff(whole.cuts).tolist()
+        if on_phase is not None or whole is None or not len(cuts) or not _gatherable(whole):
             return super().run(batches, start, count, tally, stop, on_phase)
-        cuts = (
-            whole.cuts
-        )  # the first batch is as large as any, or the last, which may take one more
-        self.reserve(max(cuts[1] - cuts[0], cuts[-1] - cuts[-2], 1) if len(cuts) > 1 else 1)
-        if self._sources is None or self._sources.inputs is not whole.inputs:
-            self._load(whole)
-        updates = -(-(len(whole.cuts) - 1) // whole.accumulate)
+        self.expect(whole.inputs, whole.targets, max(cuts))
+        executor = self.training
+        assert isinstance(executor, CoreExecutor)
+        if any(min(cuts) < least for least, *_ in executor.table.needs.values()):
+            return super().run(batches, start, count, tally, stop, on_phase)  # which says so
+        if getattr(executor.sources, "inputs", None) is not whole.inputs:
+            check_indices(executor, whole.inputs)
+            executor.load(whole)
+        updates = -(-len(cuts) // whole.accumulate)
         done, value = 0, 0.0
         while done < count and not stop[0]:
             n = min(count - done, updates - start - done, _MANY)
             if n <= 0:
                 return RunResult(done, value, ended=True)
-            made, value, diverged = self._core_run(whole, start + done, n, tally, stop)
+            made, value, diverged = self._core_run(executor, whole, start + done, n, tally, stop)
             done += made
             if diverged:
                 return RunResult(done, value, diverged=diverged)
         return RunResult(done, value)
 
     def _core_run(
-        self, whole: RowBatches, start: int, count: int, tally: Tally, stop: Array
-    ) -> tuple[int, float, str]:
+        self, executor: CoreExecutor, whole: RowBatches, start: int, count: int, tally: Tally,
+        stop: Array,
+    ) -> tuple[int, float, str]:  # fmt: skip
         """One call of the core: updates made, the last loss, and what diverged."""
-        net = self.net
+        net, measured = self.net, executor.table.measured
         assert net.optimizer is not None
-        rates = np.array([net.optimizer.rate(net.updates + k) for k in range(count)])
-        losses = [tally.losses.get(name, 0.0) for name in net.losses]
-        metrics = [totals[0] for totals in tally.metrics] or [0.0] * len(self.metrics)
-        sums = np.array([tally.weight, *losses, *metrics])  # the core goes on adding to them
+        before = net.updates
+        rates = np.array([net.optimizer.rate(before + k) for k in range(count)])
         cuts, shares = whole.part(start, count)
-        done, value, _, diverged = self._core.run(
-            whole.order, cuts, whole.accumulate, 0, count, net.updates, rates, whole.weight,
-            shares, sums, stop, _SECONDS,
+        sums = self._sums_of(executor, tally)  # the core goes on adding to them
+        measured.clear()
+        done, value, _, diverged = executor.core.run(
+            whole.order, cuts, whole.accumulate, count, before, rates, whole.weight, shares, sums,
+            stop, _SECONDS,
         )  # fmt: skip
         net.updates += done
         if done:
-            tally.weight, ends = float(sums[0]), 1 + len(net.losses)
-            tally.losses = dict(zip(net.losses, sums[1:ends].tolist(), strict=True))
-            tally.metrics = [np.array([right, sums[0]]) for right in sums[ends:]]
-        if not diverged:
-            self._moment = Moment(self._last_rows(whole, start + done - 1), 1.0, False, 0, 0)
+            self._tallied(executor, tally, sums, before + done)
+        if not diverged and done:
+            self._moment = Moment(self._last_rows(whole, start + done - 1))
+        executor.raise_again()
         return done, value, _DIVERGED[diverged]
+
+    def evaluate(self, batches: Batches, tally: Tally) -> None:
+        whole: RowBatches | None = getattr(batches, "whole", None)
+        if whole is None or whole.order is not None or not _gatherable(whole):
+            super().evaluate(batches, tally)
+            return
+        rows = whole.cuts[-1]
+        executor = self.measuring(whole.inputs, whole.targets)
+        assert isinstance(executor, CoreExecutor)
+        check_indices(executor, whole.inputs)
+        sums = self._sums_of(executor, tally)
+        executor.table.measured.clear()
+        sources = executor.sources_of(whole.inputs, whole.targets)
+        executor.core.infer(sources, [], rows, whole.weight, sums[1:])
+        executor.raise_again()
+        sums[0] += weight_of(whole.weight, None, 0, rows)
+        self._tallied(executor, tally, sums, 1)
+
+    def _sums_of(self, executor: CoreExecutor, tally: Tally) -> Array:
+        """A tally as the core has it: Σw, the losses, the metrics that it computes itself."""
+        losses = [tally.losses.get(name, 0.0) for name in self.net.losses]
+        numbers = [tally.metrics[k] for k in executor.counted] if tally.metrics else []
+        metrics = np.concatenate(numbers) if numbers else np.zeros(2 * len(executor.counted))
+        return np.concatenate([[tally.weight], losses, metrics])
+
+    def _tallied(self, executor: CoreExecutor, tally: Tally, sums: Array, before: int) -> None:
+        """Puts back the core's sums, and adds what calls have measured before some step."""
+        ends = 1 + len(self.net.losses)
+        tally.weight = float(sums[0])
+        tally.losses = dict(zip(self.net.losses, sums[1:ends].tolist(), strict=True))
+        totals: list[Any] = tally.metrics or [None] * len(self.metrics)
+        for place, number in enumerate(executor.counted):
+            totals[number] = sums[ends + 2 * place : ends + 2 * place + 2].copy()
+        for step, _, number, more in executor.table.measured:
+            if step < before:
+                old = totals[number]
+                totals[number] = np.array(more, np.float64) if old is None else old + more
+        tally.metrics = totals
+        executor.table.measured.clear()
 
     def _last_rows(self, whole: RowBatches, update: int) -> int:
         """Rows of the last part of an update: what the arena holds after it."""
         last = min((update + 1) * whole.accumulate, len(whole.cuts) - 1)
         return int(whole.cuts[last] - whole.cuts[last - 1])
 
-
-def _encoded(code: Sequence[Instruction]) -> tuple[Array, Array]:
-    """A phase as the core reads it: 28 columns of integers and 7 of numbers."""
-    whole = np.zeros((len(code), 28), np.int64)
-    real = np.zeros((len(code), 7))
-    for row, instruction in enumerate(code):
-        entry = OPCODES[instruction.op]
-        whole[row, 0] = entry.number
-        for k in range(5):
-            key = entry.buffers[k] if k < len(entry.buffers) else ""
-            whole[row, 1 + 4 * k : 5 + 4 * k] = _place(instruction.buffers.get(key))
-        for k, key in enumerate(entry.numbers):
-            value = instruction.numbers[key]
-            real[row, k] = value
-            if value == int(value):
-                whole[row, 21 + k] = np.uint64(int(value) % 2**64).astype(np.int64)
-    return whole, real
+    def _executor(self, *args: Any) -> Executor:
+        executor = super()._executor(*args)
+        called = executor.table.called
+        if called and self.net.engine == "native":
+            raise EngineError(
+                f'the native engine has no instructions for {called[0]}; engine="auto" runs it in '
+                "Python and the rest compiled"
+            )
+        if called:
+            _warn_once(called)
+        return executor
 
 
-def _place(buffer: Buffer | None) -> list[int]:
-    if buffer is None:
-        return [-1, 0, 0, 0]
-    return [REGIONS.index(buffer.region), buffer.offset, buffer.size, int(buffer.batch)]
+def _through(executor: weakref.ref[CoreExecutor]) -> Callable[..., float | None]:
+    """What the core holds of its executor: no circle that nobody could collect."""
+
+    def called(*moment: Any) -> float | None:
+        found = executor()
+        return None if found is None else found.answer(*moment)
+
+    return called
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(called: Sequence[str]) -> None:
+    """Says what runs in Python, each thing once."""
+    new = [what for what in called if what not in _warned]
+    _warned.update(new)
+    if new:
+        warnings.warn(
+            f"no instructions in the native engine for {', '.join(new)}: called in Python at every "
+            'step, the rest is compiled. Network(..., engine="numpy") runs all in Python',
+            EngineWarning, stacklevel=2,
+        )  # fmt: skip
+
+
+def _sums(code: Sequence[Instruction]) -> int:
+    """The numbers that the losses and metrics of a phase give."""
+    given = {"accuracy": 2}
+    return sum(int(i.numbers["sums"]) if i.op == "call" else given.get(i.op, 1) for i in code)
+
+
+def _readable(array: Array) -> bool:
+    """Whether the core can read an array where it lies."""
+    steps = all(step % array.itemsize == 0 for step in array.strides)
+    return (
+        array.dtype.isnative and array.dtype.char in "?bBhHiIlLqQfd" and array.ndim <= 8 and steps
+    )  # fmt: skip
 
 
 def _gatherable(whole: RowBatches) -> bool:
-    """Whether the core can read these arrays where they lie."""
-    return all(
-        a.dtype.isnative and a.dtype.char in "?bBhHiIlLqQfd" and a[:1].flags.c_contiguous
-        for a in [*whole.inputs.values(), *whole.targets.values()]
-    )
+    return all(_readable(a) for a in [*whole.inputs.values(), *whole.targets.values()])
 
 
 def _plain(array: Array) -> Array:

@@ -1,31 +1,24 @@
-"""A lowered network, ready to run: a table of instructions over one arena of memory.
+"""A lowered network: the program that the compiled engine and its NumPy twin have in common.
 
-`TableProgram` is what the compiled engine and its NumPy twin have in common. The table, the arena
-and the vectors are the same; only the core that executes the instructions differs. What is not in
-the table (inference, metrics, a penalty, an optimizer of one's own) is done as the NumPy engine
-does it, so a program is the same step by step and in one call.
+`TableProgram` keeps a table for training and others for inference, made for the shapes of the data
+that come in, and does step by step what the compiled engine also does for whole epochs in one call:
+the same instructions on the same memory, and so the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import Arrays, Batch
-from pellucid.engine.lowering import (
-    ALIGNMENT,
-    Lowering,
-    lower_metrics,
-    lower_update,
-    plan,
-)
+from pellucid.engine.executor import Executor
+from pellucid.engine.lowering import Kind, Lowering, Purpose
 from pellucid.engine.numpy import NumpyProgram
-from pellucid.engine.opcodes import OPCODES, Buffer, Instruction, Moment
-from pellucid.layers.base import shape_text
-from pellucid.losses import CrossEntropy
+from pellucid.engine.opcodes import Moment
+from pellucid.layers.base import Cache, Views
 from pellucid.network.graph import Source
 
 if TYPE_CHECKING:
@@ -33,185 +26,209 @@ if TYPE_CHECKING:
     from pellucid.network.network import Network
 
 Array = NDArray[Any]
-PHASES = ("forward", "loss", "backward", "metrics", "update")
+Key = tuple[Any, ...]  # what a table was made for
+_BLOCK = 2**20  # bytes of a batch's arrays in inference, so that they stay in the cache
 
 
 class TableProgram(NumpyProgram):
     """A network lowered to a table, executed by the NumPy twins of its opcodes."""
 
     engine = "twins"
+    executor_class: type[Executor] = Executor
 
     def __init__(
         self, net: Network, metrics: Sequence[tuple[str, Metric]] = (), *,
         input_gradients: bool = False, taps: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(net, metrics, input_gradients=input_gradients, taps=taps)
-        wanted = {
+        operations = {op.name: op for op in self._operations}
+        self._feeding = {
             Source(i, k)
             for i, node in enumerate(net.graph.nodes)
             for k in range(len(node.outputs))
-            if self._wanted(node.name, input_gradients)
+            if (input_gradients if node.layer is None else operations[node.name].wanted)
         }
-        self._feeding = wanted
-        self._moment = Moment(0, 0.0, False, 0, 0)
-        self._lower(frozenset())
+        self._moment = Moment(0)
+        self._key: Key = ()
+        self._idle: dict[Key, list[Executor]] = {}  # for inference: one a thread
+        self._shapes = {name: spec.shape for name, spec in net.graph.inputs.items()}
+        self._kinds: dict[str, Kind] = {}
+        self._training: Executor | None = None
 
-    def _lower(self, rows_for: frozenset[str]) -> None:
-        """Makes the table, for targets of the kind that has been seen."""
-        net = self.net
-        lowering = Lowering(net, self._feeding, fuse=not self._taps, rows_for=rows_for)
-        self.table, self._rows_for = lowering.run(), rows_for
-        measured = lower_metrics(self.table, self.metrics)
-        self.in_core = measured is not None  # whether nothing of a step is left to Python
-        self.code = dict(zip(PHASES[:3], self.table[:3], strict=True))
-        self.code |= {"metrics": measured or [], "update": lower_update(net)}
-        self.rows = 0
+    # ---- tables ---------------------------------------------------------------------------------
 
-    def _wanted(self, name: str, input_gradients: bool) -> bool:
-        if name in self._inputs:
-            return input_gradients
-        return any(op.wanted for op in self._operations if op.name == name)
+    @property
+    def training(self) -> Executor:
+        """The table of a training step, in memory."""
+        if self._training is None or self._training.slots is not self.net.slots:
+            self._training = self._executor(self._shapes, self._kinds, Purpose())
+        return self._training
 
-    def reserve(self, rows: int) -> None:
-        """Makes the arena large enough for batches of so many rows."""
-        if rows <= self.rows:
-            return
-        self.rows = rows
-        after = [*self.code["metrics"], *self.code["update"]]
-        size = plan(self.table, after, rows, self.net.dtype.itemsize, reuse=not self._taps)
-        spare = np.zeros(size + ALIGNMENT, np.uint8)
-        start = -spare.ctypes.data % ALIGNMENT
-        self.arena = spare[start : start + size]
-        self.regions = {
-            "arena": self.arena, "theta": self.net.parameters.vector.view(np.uint8),
-            "gradient": self.gradients.vector.view(np.uint8),
-            "state": self.net.state.vector.view(np.uint8),
-        }  # fmt: skip
-        for number, slot in enumerate(self.net.slots.values()):
-            self.regions[f"slot{number}"] = slot.view(np.uint8)
-        self.bound_slots = self.net.slots
-        self.planned()
+    def expect(self, inputs: Mapping[str, Array], targets: Mapping[str, Array], rows: int) -> None:
+        """Lowers anew where rows have other shapes than before, and makes room for so many."""
+        shapes = {name: a.shape[1:] for name, a in inputs.items()}
+        kinds = {name: kind_of(y) for name, y in targets.items()}
+        if shapes != self._shapes or (kinds and kinds != self._kinds):
+            self._shapes, self._kinds, self._training = shapes, kinds or self._kinds, None
+        self.training.reserve(max(rows, 1))
 
-    def expect(self, targets: Arrays) -> None:
-        """Lowers anew where classes come as rows of probabilities, or no longer do."""
-        losses = self.net.losses
-        rows_for = frozenset(
-            name for name, y in targets.items() if type(losses[name]) is CrossEntropy and y.ndim > 1
-        )
-        if targets and rows_for != self._rows_for:
-            self._lower(rows_for)
+    def _executor(
+        self, shapes: Mapping[str, Any], kinds: Mapping[str, Kind], purpose: Purpose
+    ) -> Executor:
+        """A table for a purpose, in memory of its own."""
+        lowering = Lowering(
+            self.net, shapes=shapes, kinds=kinds, purpose=purpose, wanted=self._feeding,
+            fuse=not self._taps or not purpose.training, pending=self.pending,
+            gradients=self.gradients, metrics=self.metrics,
+        )  # fmt: skip
+        return self.executor_class(
+            self.net, lowering.run(), self.gradients, self.pending,
+            reuse=not self._taps or not purpose.training,
+        )  # fmt: skip
 
-    def planned(self) -> None:
-        """Called when the buffers have new places."""
+    # ---- inference ------------------------------------------------------------------------------
 
-    def view(self, buffer: Buffer, rows: int) -> Array:
-        """A buffer as an array, for a batch of so many rows."""
-        shape = (rows, *buffer.shape) if buffer.batch else buffer.shape
-        dtype = self.net.dtype
-        if buffer.integer or buffer.double:
-            dtype = np.dtype(np.int64 if buffer.integer else np.float64)
-        count = int(np.prod(shape)) * dtype.itemsize
-        region = self.regions[buffer.region]
-        array: Array = region[buffer.offset : buffer.offset + count].view(dtype).reshape(shape)
-        return array
+    def infer(self, inputs: Arrays, keep: Sequence[str] | None = None) -> Arrays:
+        if keep is not None:
+            return super().infer(inputs, keep)
+        return self._inferred(inputs, Purpose(training=False, losses=False))
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """What the outputs mean, by name: through the links of their losses."""
+        return self._inferred(inputs, Purpose(training=False, losses=False, linked=True))
+
+    def _inferred(self, inputs: Arrays, purpose: Purpose) -> Arrays:
+        rows = len(next(iter(inputs.values())))
+        shapes = {name: a.shape[1:] for name, a in inputs.items()}
+        key = (purpose.linked, *shapes.items())
+        idle = self._idle.setdefault(key, [])
+        executor = idle.pop() if idle else self._executor(shapes, {}, purpose)
+        executor.reserve(min(max(rows, 1), _block(executor)))
+        check_indices(executor, inputs)
+        try:
+            return executor.infer(inputs, rows)
+        finally:
+            idle.append(executor)
+
+    def measuring(self, inputs: Mapping[str, Array], targets: Mapping[str, Array]) -> Executor:
+        """The table that computes losses and metrics in inference, in memory."""
+        shapes = {name: a.shape[1:] for name, a in inputs.items()}
+        kinds = {name: kind_of(y) for name, y in targets.items()}
+        executor = self._executor(shapes, kinds, Purpose(training=False))
+        executor.reserve(_block(executor))
+        return executor
 
     # ---- the phases -----------------------------------------------------------------------------
-
-    def execute(self, phase: str, at: Moment) -> list[float]:
-        """Runs the instructions of a phase; the losses' sums come back."""
-        sums = []
-        for instruction in self.code[phase]:
-            entry = OPCODES[instruction.op]
-            arrays = {
-                key: None if buffer is None else self.view(buffer, at.rows)
-                for key, buffer in instruction.buffers.items()
-            }
-            result = entry.twin(at, **arrays, **instruction.numbers)
-            if result is not None:
-                sums.append(result)
-        return sums
 
     def forward(self, batch: Batch, part: int = 0, *, training: bool = True) -> Arrays:
         if not training:
             return super().forward(batch, part, training=False)
-        self.expect(batch.targets)
-        self.reserve(batch.rows)
-        for name, buffer in self.table.inputs.items():
-            self.view(buffer, batch.rows)[...] = batch.inputs[name]
-        for name, buffer in self.table.targets.items() if batch.targets else ():
-            self.view(buffer, batch.rows)[...] = batch.targets[name]
+        self.expect(batch.inputs, batch.targets, batch.rows)
+        executor, rows = self.training, batch.rows
+        check_indices(executor, batch.inputs)
+        check_rows(executor, rows)
+        executor.fill(executor.table.inputs, batch.inputs, rows)
+        if batch.targets:
+            executor.fill(executor.table.targets, batch.targets, rows)
         if batch.weight is not None:
-            self.view(self.table.weight, batch.rows)[...] = batch.weight
+            executor.view(executor.table.weight, rows)[...] = batch.weight
         self._batch = batch
         self._moment = Moment(
-            batch.rows, batch.total, batch.weight is not None, self.net.updates, part
-        )
-        self.execute("forward", self._moment)
-        outputs = self.table.outputs.items()
-        return {name: self.view(buffer, batch.rows).copy() for name, buffer in outputs}
+            rows, batch.weight is not None, self.net.updates, part, self.net.updates + 1,
+            batch.total,
+        )  # fmt: skip
+        executor.execute("forward", self._moment)
+        outputs = executor.table.outputs.items()
+        return {name: executor.view(buffer, rows).copy() for name, buffer in outputs}
 
     def loss(self) -> float:
         batch = self._current()
-        values = self.execute("loss", self._moment)
+        values = self.training.execute("loss", self._moment)
         self._sums = dict(zip(self.net.losses, values, strict=True))
         return sum(values) / batch.total if batch.total else 0.0
 
     def backward(self) -> Arrays:
-        batch = self._current()
-        self.execute("backward", self._moment)
-        slopes = self.table.input_slopes.items()
-        return {name: self.view(buffer, batch.rows).copy() for name, buffer in slopes}
+        batch, executor = self._current(), self.training
+        executor.execute("backward", self._moment)
+        slopes = executor.table.input_slopes.items()
+        return {name: executor.view(buffer, batch.rows).copy() for name, buffer in slopes}
 
     def update(self) -> None:
         net = self.net
         if net.optimizer is None:
             super().update()  # says what is missing
             return
-        if self.bound_slots is not net.slots:
-            self.rows = 0  # the vectors of another optimizer: bind anew
-            self.reserve(max(self._moment.rows, 1))
-        at = self._moment._replace(rate=net.optimizer.rate(net.updates), t=net.updates + 1)
+        self.training.reserve(max(self._moment.rows, 1))
+        rate = net.optimizer.rate(net.updates)
         with np.errstate(all="ignore"):
-            self.execute("update", at)
+            self.training.execute("update", self._moment._replace(rate=rate, t=net.updates + 1))
+        if self.pending.vector.size:
+            net.state.vector[...] = self.pending.vector
         net.updates += 1
 
     def _measured(self, outputs: Arrays) -> list[Array]:
-        batch, losses = self._current(), self.net.losses
-        if self.in_core:
-            values = self.execute("metrics", self._moment)
-            return [np.array([right, batch.share]) for right in values]
-        linked = {n: losses[n].link(outputs[n]) for n in dict.fromkeys(n for n, _ in self.metrics)}
-        return [m.totals(batch.targets[n], linked[n], batch.weight) for n, m in self.metrics]
+        table = self.training.table
+        table.measured.clear()
+        sums = self.training.execute("metrics", self._moment)
+        called = {number: totals for _, _, number, totals in table.measured}
+        table.measured.clear()
+        return self._by_metric(sums, called)
+
+    def _by_metric(self, sums: Sequence[float], called: Mapping[int, Array]) -> list[Array]:
+        """Each metric's totals: two sums of its instruction, or what Python has given."""
+        rest = iter(sums)
+        return [
+            called[number] if number in called else np.array([next(rest), next(rest)])
+            for number in range(len(self.metrics))
+        ]
 
     # ---- looking inside -------------------------------------------------------------------------
 
     def tensors(self, names: Sequence[str] | None) -> Arrays:
-        rows = self._moment.rows
+        rows, table = self._moment.rows, self.training.table
         found: dict[str, Any] = {}
-        for name, buffer in self.table.values.items():
-            found[name] = self.view(buffer, rows)
-        for name, buffer in self.table.slopes.items():
-            found[f"d/{name}"] = self.view(buffer, rows)
+        for name, buffer in table.values.items():
+            found[name] = self.training.view(buffer, rows)
+        for name, buffer in table.slopes.items():
+            found[f"d/{name}"] = self.training.view(buffer, rows)
         return self._chosen(found, names)
 
     def __str__(self) -> str:
-        """Every instruction with its node, its buffers' places, and the NumPy line it is."""
-        self.reserve(max(self.rows, 1))
-        lines = [f"{len(self.arena):,} bytes of arena for batches of {self.rows}"]
-        for phase, code in self.code.items():
-            lines.append(phase)
-            lines += [f"  {_listed(instruction)}" for instruction in code]
-        return "\n".join(lines)
+        """Every instruction of a training step; see `Executor`."""
+        return str(self.training)
 
     def explain(self) -> list[tuple[str, str, str]]:
-        return [(op.name, self.engine, "lowered to instructions") for op in self._operations]
+        table = self.training.table
+        called = {i.node for i in table.forward if i.op == "call"}
+        why = {True: ("python", "no instructions: called"), False: (self.engine, "instructions")}
+        lines = [(op.name, *why[op.name in called]) for op in self._operations]
+        nodes = {op.name for op in self._operations}
+        ends = [what for what in table.called if what.split(" ")[0] not in nodes]
+        return lines + [(what, *why[True]) for what in ends]
 
 
-def _listed(instruction: Instruction) -> str:
-    places = []
-    for key, buffer in instruction.buffers.items():
-        if buffer is not None:
-            shape = shape_text(buffer.shape) if buffer.batch else str(buffer.shape)
-            places.append(f"{key}={buffer.region}[{buffer.offset}] {shape}")
-    line = OPCODES[instruction.op].line
-    return f"{instruction.node:<16} {instruction.op:<14} {line}\n{'':36}{'  '.join(places)}"
+def kind_of(targets: Array) -> Kind:
+    """What some targets look like."""
+    return Kind(targets.shape[1:], targets.dtype.kind in "iub")
+
+
+def _block(executor: Executor) -> int:
+    """Rows that go through inference together."""
+    buffers = {b.root for i in executor.table.forward for b in i.all_buffers() if b.batch}
+    row = sum(buffer.size for buffer in buffers) * executor.net.dtype.itemsize
+    return int(min(max(_BLOCK // max(row, 1), 32), 1024))
+
+
+def check_indices(executor: Executor, inputs: Mapping[str, Array]) -> None:
+    """Refuses indices outside an embedding's table, in the layer's own words."""
+    for name, (length, layer) in executor.table.looks_up.items():
+        x = inputs[name]
+        if x.size and (x.min() < 0 or x.max() >= length):
+            layer.forward(np.asarray(x), Views({}), Cache())
+
+
+def check_rows(executor: Executor, rows: int) -> None:
+    """Refuses batches too short for a layer, in its own words."""
+    for least, layer, shape in executor.table.needs.values():
+        if 0 < rows < least:
+            layer.forward(np.zeros((rows, *shape)), Views({}), Cache(training=True))

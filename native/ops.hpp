@@ -1,0 +1,58 @@
+// What the families of opcodes have in common. Each ops_*.hpp is one family: below an opcode's NumPy
+// line stand its kernel, its check and its run. `ops_table.hpp` lists them all.
+//
+// Long vectors are cut in pieces of a fixed size, so that threads can share them and the number of
+// threads does not change a bit. Nothing is contracted (-ffp-contract=off), and no function of the
+// standard library with code of its own is used, which a linker might take from another tier.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "gemm.hpp"
+#include "opcode.hpp"
+#include "parallel.hpp"
+#include "simd.hpp"
+
+namespace pellucid::PELLUCID_TIER {
+
+constexpr i64 lesser(i64 a, i64 b) { return a < b ? a : b; }
+
+// Values of operand k in this step.
+template <class T> inline i64 count(const Frame<T>& f, int k) {
+    return f.i->at[k].elements * (f.i->at[k].batch ? f.m->rows : 1);
+}
+
+// f(start, size) for pieces of n values.
+template <class F> inline void in_pieces(i64 n, F&& f) {
+    constexpr i64 size = 16384;
+    if (n < 2 * size) return f(i64(0), n);
+    parallel(int((n + size - 1) / size), [&](int piece) {
+        const i64 start = piece * size;
+        f(start, lesser(size, n - start));
+    });
+}
+
+// f(first, last) for pieces of some rows, of `width` values each.
+template <class F> inline void in_row_pieces(i64 rows, i64 width, F&& f) {
+    const i64 high = width >= 8192 ? 1 : 8192 / (width > 0 ? width : 1);
+    if (rows < 2 * high) return f(i64(0), rows);
+    parallel(int((rows + high - 1) / high), [&](int piece) {
+        f(piece * high, lesser(piece * high + high, rows));
+    });
+}
+
+// Calls f with a constant true or false, so that loops are compiled for both.
+template <class F> inline void either(bool flag, F&& f) {
+    if (flag) f(std::true_type{});
+    else f(std::false_type{});
+}
+
+// y = value or y += value
+template <class Adding, class T> inline void put(Adding adding, T& y, T value) {
+    if constexpr (adding) y += value;
+    else y = value;
+}
+
+}  // namespace pellucid::PELLUCID_TIER

@@ -1,0 +1,79 @@
+// out = source[order]: rows of the caller's arrays, of any type and layout, into the program's memory.
+#pragma once
+
+#include "ops.hpp"
+
+namespace pellucid::PELLUCID_TIER {
+
+// out = array.astype(dtype) of n values that lie `step` bytes apart
+template <class From, class To> void convert_as(const char* in, i64 step, To* out, i64 n) {
+    if (step == sizeof(From)) {
+        if constexpr (std::is_same_v<From, To>) {
+            std::memcpy(out, in, std::size_t(n) * sizeof(To));
+        } else {
+            for (i64 i = 0; i < n; i++) {
+                From value;
+                std::memcpy(&value, in + i * i64(sizeof(From)), sizeof(From));
+                out[i] = To(value);
+            }
+        }
+        return;
+    }
+    for (i64 i = 0; i < n; i++) {
+        From value;
+        std::memcpy(&value, in + i * step, sizeof(From));
+        out[i] = To(value);
+    }
+}
+
+template <class To> void convert(const char* in, i64 kind, i64 step, To* out, i64 n) {
+    switch (kind) {
+        case 0: return convert_as<std::uint8_t>(in, step, out, n);
+        case 1: return convert_as<std::int8_t>(in, step, out, n);
+        case 2: return convert_as<std::int16_t>(in, step, out, n);
+        case 3: return convert_as<std::uint16_t>(in, step, out, n);
+        case 4: return convert_as<std::int32_t>(in, step, out, n);
+        case 5: return convert_as<std::uint32_t>(in, step, out, n);
+        case 6: return convert_as<std::int64_t>(in, step, out, n);
+        case 7: return convert_as<std::uint64_t>(in, step, out, n);
+        case 8: return convert_as<float>(in, step, out, n);
+        case 9: return convert_as<double>(in, step, out, n);
+    }
+}
+
+// One row: its axes from `axis` on.
+template <class To> To* convert_row(const Source& s, const char* in, int axis, To* out) {
+    if (axis >= s.axes - 1) {
+        const i64 n = axis < s.axes ? s.shape[axis] : 1, step = axis < s.axes ? s.stride[axis] : 0;
+        convert(in, s.kind, step, out, n);
+        return out + n;
+    }
+    for (i64 k = 0; k < s.shape[axis]; k++) out = convert_row(s, in + k * s.stride[axis], axis + 1, out);
+    return out;
+}
+
+template <class To> void gather_as(const Source& s, const i64* order, i64 from, i64 to, To* out) {
+    in_row_pieces(to - from, s.elements, [&](i64 first, i64 last) {
+        for (i64 r = first; r < last; r++)
+            convert_row(s, s.data + (order ? order[from + r] : from + r) * s.row_bytes, 0, out + r * s.elements);
+    });
+}
+
+template <class T> void gather_rows(const Source& s, const i64* order, i64 from, i64 to, void* out) {
+    if (s.integer) gather_as(s, order, from, to, static_cast<i64*>(out));
+    else gather_as(s, order, from, to, static_cast<T*>(out));
+}
+
+// np.isfinite(g).all(): 0·x is 0 for a number and NaN for infinity and NaN
+template <class T> bool all_finite(const T* g, i64 n) {
+    T part[16] = {};
+    i64 i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < 16; k++) part[k] += g[i + k] * T(0);
+    for (; i < n; i++) part[0] += g[i] * T(0);
+    for (T p : part)
+        if (!(p == 0)) return false;
+    return true;
+}
+
+}  // namespace pellucid::PELLUCID_TIER
