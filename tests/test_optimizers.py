@@ -14,12 +14,32 @@ import pellucid.optimizers.base
 import pellucid.optimizers.runs
 from pellucid.description import Description
 from pellucid.errors import OptionError
-from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, Run, as_optimizer
-from pellucid.schedules import ConstantRate, Cosine, Schedule, WarmUp
+from pellucid.optimizers import (
+    EMA,
+    SGD,
+    SWA,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Incoming,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Run,
+    Runs,
+    as_optimizer,
+)
+from pellucid.schedules import ConstantRate, Cosine, InverseScaling, Schedule, WarmUp
 
 # A weight, a bias, a weight and a frozen stretch, as they lie in a network's flat vector.
 SIZE = 40
-RUNS = (Run(0, 12, True), Run(12, 16, False), Run(16, 30, True))
+RUNS = Runs(
+    (Run(0, 12, True), Run(12, 16, False), Run(16, 30, True)),
+    (Incoming.of(0, (3, 4), -1), Incoming.of(16, (2, 1, 7), 0)),
+)
 FROZEN = slice(30, SIZE)
 
 
@@ -40,6 +60,14 @@ def trajectory(optimizer, steps=50, runs=RUNS, dtype=np.float64):
         optimizer.apply(theta, gradient_of(theta).astype(dtype), slots, t, runs)
         path.append(theta.copy())
     return np.array(path)
+
+
+@pytest.fixture(autouse=True)
+def torch_in_double():
+    """NAdam keeps a product of momenta in PyTorch's default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def torch_trajectory(make, *, norm=None, value=None, decay=0.0, rates=None):
@@ -75,6 +103,10 @@ def sgd(**options):
 
 def adam(cls=torch.optim.Adam, **options):
     return lambda groups: cls(groups, lr=0.02, **options)
+
+
+def peer(cls, lr=0.02, **options):
+    return lambda groups: cls(groups, lr=lr, **options)
 
 
 CASES = {
@@ -115,10 +147,80 @@ CASES = {
     "scheduled-momentum": (
         SGD(Cosine(0.05, 40), momentum=0.9), sgd(momentum=0.9), {"rates": Cosine(0.05, 40)}
     ),
+    "amsgrad": (Adam(0.02, amsgrad=True), adam(amsgrad=True), {}),
+    "amsgrad-decay": (
+        Adam(0.02, beta_2=0.8, amsgrad=True, weight_decay=0.3),
+        adam(betas=(0.9, 0.8), amsgrad=True),
+        {"decay": 0.3},
+    ),
+    "amsgrad-w": (
+        AdamW(0.02, beta_2=0.9, amsgrad=True, clip_norm=0.7),
+        adam(torch.optim.AdamW, betas=(0.9, 0.9), amsgrad=True),
+        {"decay": 0.01, "norm": 0.7},
+    ),
+    "nadam": (NAdam(0.02), peer(torch.optim.NAdam), {}),
+    "nadam-options": (
+        NAdam(0.02, 0.8, 0.95, 1e-4, momentum_decay=0.1, weight_decay=0.3),
+        peer(torch.optim.NAdam, betas=(0.8, 0.95), eps=1e-4, momentum_decay=0.1),
+        {"decay": 0.3},
+    ),
+    "nadam-decoupled": (
+        NAdam(0.02, momentum_decay=0, decoupled_weight_decay=True, weight_decay=0.3),
+        peer(torch.optim.NAdam, momentum_decay=0, decoupled_weight_decay=True),
+        {"decay": 0.3},
+    ),
+    "radam": (RAdam(0.02), peer(torch.optim.RAdam), {}),
+    "radam-options": (
+        RAdam(0.02, 0.8, 0.95, 1e-4, weight_decay=0.3),
+        peer(torch.optim.RAdam, betas=(0.8, 0.95), eps=1e-4),
+        {"decay": 0.3},
+    ),
+    "radam-decoupled": (
+        RAdam(0.02, decoupled_weight_decay=True, weight_decay=0.3, clip_value=0.2),
+        peer(torch.optim.RAdam, decoupled_weight_decay=True),
+        {"decay": 0.3, "value": 0.2},
+    ),
+    "radam-never-sure": (RAdam(0.02, beta_2=0.5), peer(torch.optim.RAdam, betas=(0.9, 0.5)), {}),
+    "adagrad": (Adagrad(0.3), peer(torch.optim.Adagrad, 0.3), {}),
+    "adagrad-options": (
+        Adagrad(InverseScaling(0.3, power=1, scale=0.1), 0.1, 1e-3, weight_decay=0.3),
+        peer(torch.optim.Adagrad, 0.3, lr_decay=0.1, initial_accumulator_value=0.1, eps=1e-3),
+        {"decay": 0.3},
+    ),
+    "adagrad-norm": (
+        Adagrad(Cosine(0.5, 60), clip_norm=0.7), peer(torch.optim.Adagrad),
+        {"rates": Cosine(0.5, 60), "norm": 0.7},
+    ),
+    "adadelta": (Adadelta(), peer(torch.optim.Adadelta, 1.0), {}),
+    "adadelta-options": (
+        Adadelta(0.5, 0.6, 1e-3, weight_decay=0.3),
+        peer(torch.optim.Adadelta, 0.5, rho=0.6, eps=1e-3),
+        {"decay": 0.3},
+    ),
+    **{
+        f"rmsprop{'-centered' * centered}{'-momentum' * bool(momentum)}{'-decay' * bool(decay)}": (
+            RMSProp(0.02, 0.9, momentum, 1e-4, centered, weight_decay=decay),
+            peer(torch.optim.RMSprop, alpha=0.9, momentum=momentum, eps=1e-4, centered=centered),
+            {"decay": decay},
+        )
+        for centered in (False, True)
+        for momentum in (0.0, 0.8)
+        for decay in (0.0, 0.3)
+    },
+    "rmsprop-defaults": (RMSProp(), peer(torch.optim.RMSprop, 0.01), {}),
 }  # fmt: skip
 
 table = pytest.mark.parametrize(("optimizer", "make", "options"), CASES.values(), ids=CASES)
-every = pytest.mark.parametrize("optimizer", [case[0] for case in CASES.values()], ids=CASES)
+# What PyTorch has no peer of has a test of its own, and shares every other property.
+ALONE = {
+    "lion": Lion(0.02),
+    "lion-options": Lion(Cosine(0.05, 60), 0.6, 0.8, weight_decay=0.3, clip_norm=0.7),
+    "ema": Adam(0.02, average=EMA(0.9)),
+    "swa": SGD(0.02, average=SWA(start=1, every=2)),
+    "max-norm": SGD(0.02, momentum=0.9, max_norm=1.5, average=EMA(0.5)),
+}
+EVERY = {name: case[0] for name, case in CASES.items()} | ALONE
+every = pytest.mark.parametrize("optimizer", EVERY.values(), ids=EVERY)
 
 
 @table
@@ -199,7 +301,7 @@ def test_gradients_of_any_size_leave_everything_finite(optimizer, size):
     for t in (1, 2, 3):
         optimizer.apply(theta, np.full(SIZE, size), slots, t, RUNS)
     assert np.isfinite(theta).all()
-    if size == 0 and not optimizer.weight_decay:
+    if size == 0 and not optimizer.weight_decay and not optimizer.max_norm:
         np.testing.assert_array_equal(theta, 1)
 
 

@@ -51,9 +51,34 @@ from pellucid.layers import (
 from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
 from pellucid.network.network import Network
 from pellucid.network.symbols import Input, shared
-from pellucid.optimizers import SGD, Adam, AdamW, Optimizer
+from pellucid.optimizers import (
+    EMA,
+    LBFGS,
+    SGD,
+    SWA,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+)
 from pellucid.penalties import L1, L2, Penalty
-from pellucid.schedules import Cosine, Schedule, WarmUp
+from pellucid.schedules import (
+    Cosine,
+    CosineRestarts,
+    ExponentialDecay,
+    InverseScaling,
+    MultiStep,
+    OneCycle,
+    PolynomialDecay,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 
 if TYPE_CHECKING:
     from pellucid.engine.threads import set_threads
@@ -74,13 +99,15 @@ _PARTS = (
 )  # fmt: skip
 
 __all__ = [
-    "L1", "L2", "MSE", "SGD", "Activation", "Adam", "AdamW", "Add", "AvgPool2D", "BatchNorm",
-    "BinaryCrossEntropy", "Checkpoint", "Concatenate", "Constant", "Conv2D", "Cosine",
-    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Embedding", "Exact", "Flatten",
-    "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "Input",
-    "Layer", "LeCunNormal", "LeCunUniform", "LeakyReLU", "Loss", "MaxPool2D", "Network", "Normal",
-    "Observer", "Ones", "Optimizer", "PellucidError", "Penalty", "ReLU", "Rescale", "Reshape",
-    "Schedule", "Sigmoid", "Softmax", "Standardize", "Tanh", "Uniform", "WarmUp", "Zeros",
+    "EMA", "L1", "L2", "LBFGS", "MSE", "SGD", "SWA", "Activation", "Adadelta", "Adagrad", "Adam",
+    "AdamW", "Add", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Checkpoint", "Concatenate",
+    "Constant", "Conv2D", "Cosine", "CosineRestarts", "CrossEntropy", "Dense", "Dropout",
+    "EarlyStopping", "Embedding", "Exact", "ExponentialDecay", "Flatten", "GlorotNormal",
+    "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "Input", "InverseScaling",
+    "Layer", "LeCunNormal", "LeCunUniform", "LeakyReLU", "Lion", "Loss", "MaxPool2D", "MultiStep",
+    "NAdam", "Network", "Normal", "Observer", "OneCycle", "Ones", "Optimizer", "PellucidError",
+    "Penalty", "PolynomialDecay", "RAdam", "RMSProp", "ReLU", "Rescale", "Reshape", "Schedule",
+    "Sigmoid", "Softmax", "Standardize", "StepDecay", "Tanh", "Uniform", "WarmUp", "Zeros",
     "gradcheck", "mlp", "register", "set_threads", "shared",
 ]  # fmt: skip
 

@@ -35,6 +35,7 @@ class Adagrad(Optimizer):
     epsilon : float, default 1e-10
         Keeps the division finite, above 0.
 
+    >>> from pellucid.optimizers import Run
     >>> theta, slots = np.array([1.0, 1.0]), {"s": np.zeros(2)}
     >>> Adagrad(0.5).apply(theta, np.array([3.0, 0.1]), slots, 1, [Run(0, 2, True)])
     >>> theta.round(6)

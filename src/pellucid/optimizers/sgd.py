@@ -84,6 +84,7 @@ class Lion(Optimizer):
     beta_1, beta_2 : float, default 0.9 and 0.99
         What stays of the memory in the direction, and in the memory itself.
 
+    >>> from pellucid.optimizers import Run
     >>> theta, slots = np.array([1.0, 1.0]), {"m": np.zeros(2)}
     >>> Lion(0.25).apply(theta, np.array([3.0, -0.1]), slots, 1, [Run(0, 2, True)])
     >>> theta

@@ -3,14 +3,13 @@
 A schedule is asked for the rate of step 0, 1, 2, …, one step an update, and remembers nothing: a
 run that resumes at step 1,000 asks for step 1,000. Write your own as a frozen dataclass with a
 `__call__`. A rate that follows the validation loss is not a function of the step; that is a
-callback.
+callback, `ReduceLROnPlateau`. `find_learning_rate` looks for a good peak.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from math import cos, pi
 
 import numpy as np
 
@@ -45,48 +44,6 @@ class ConstantRate(Schedule):
 
     def __call__(self, step: int) -> float:
         return float(self.value)
-
-
-@dataclass(frozen=True, repr=False)
-class Cosine(Schedule):
-    """From `peak` down to `floor` along half a cosine, then `floor` for ever.
-
-    ::
-
-        rate(step) = floor + (peak − floor) · ½ (1 + cos(π · step / steps))    for step < steps
-        rate(step) = floor                                                     from then on
-
-    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without
-    the restarts.
-
-    Parameters
-    ----------
-    peak : float
-        The rate of step 0, above 0.
-    steps : int
-        The step that has reached `floor`.
-    floor : float, default 0
-        The last rate, from 0 to `peak`.
-
-    >>> [round(Cosine(0.1, steps=4)(step), 4) for step in range(6)]
-    [0.1, 0.0854, 0.05, 0.0146, 0.0, 0.0]
-    """
-
-    peak: float
-    steps: int
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        plain_numbers(self)
-        number(self, "peak", above=0)
-        number(self, "steps", at_least=1, integer=True)
-        number(self, "floor", at_least=0, at_most=float(self.peak))
-
-    def __call__(self, step: int) -> float:
-        if step >= self.steps:
-            return float(self.floor)
-        share = 0.5 * (1.0 + cos(pi * step / self.steps))  # 1 … 0
-        return float(self.floor + (self.peak - self.floor) * share)
 
 
 @dataclass(frozen=True, repr=False)
