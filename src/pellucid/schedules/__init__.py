@@ -12,5 +12,6 @@ from pellucid.schedules.decay import (
 
 __all__ = [
     "ConstantRate", "Cosine", "CosineRestarts", "ExponentialDecay", "InverseScaling", "MultiStep",
-    "OneCycle", "PolynomialDecay", "Schedule", "StepDecay", "WarmUp", "as_schedule", "plain_numbers",
+    "OneCycle", "PolynomialDecay", "Schedule", "StepDecay", "WarmUp", "as_schedule",
+    "plain_numbers",
 ]  # fmt: skip
