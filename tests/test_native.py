@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from pellucid import (
+    EMA,
     L1,
     L2,
     MSE,
@@ -18,34 +20,46 @@ from pellucid import (
     Adam,
     AdamW,
     Add,
+    AvgPool2D,
     BatchNorm,
     BinaryCrossEntropy,
     Concatenate,
+    Conv2D,
     Cosine,
     CrossEntropy,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Identity,
     Input,
     LeakyReLU,
+    MaxPool2D,
     Network,
     Observer,
     ReLU,
     Rescale,
     Reshape,
     Sigmoid,
+    Softmax,
     Standardize,
     Tanh,
     set_threads,
 )
+from pellucid.engine import native
 from pellucid.engine.base import Tally
+from pellucid.engine.executor import PHASES
+from pellucid.engine.lowering import Purpose
 from pellucid.engine.native import NativeProgram, missing
 from pellucid.engine.numpy import NumpyProgram
 from pellucid.engine.opcodes import OPCODES
 from pellucid.engine.program import TableProgram
-from pellucid.errors import DivergenceError, EngineError, Interrupted
+from pellucid.errors import DivergenceError, EngineError, EngineWarning, Interrupted
 from pellucid.events import StepEnd
+from pellucid.initializers import Ones
+from pellucid.layers.base import Cache, Layer, ParameterSpec, Spec, StateSpec
+from pellucid.losses import Loss
+from pellucid.optimizers import Optimizer
 from pellucid.training.batches import ArrayBatches, shuffled
 from pellucid.training.checked import as_data
 from pellucid.training.fit import metrics_of
@@ -54,6 +68,7 @@ compiled = pytest.mark.skipif(bool(missing()), reason=missing() or "the core is 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(24, 6))
 CLASSES, VALUES = RNG.integers(0, 4, 24), RNG.normal(size=(24, 3))
+IMAGES = RNG.normal(size=(24, 6, 6, 2))
 LABELS, WEIGHT = RNG.integers(0, 2, (24, 3)), RNG.uniform(0.5, 2, 24)
 
 
@@ -84,11 +99,88 @@ def joined(**options: Any) -> Network:
     )
 
 
+def time_joined(**options: Any) -> Network:
+    x = Input(6)
+    a = Reshape((2, 3))(x)
+    b = Concatenate(axis=1)(a, Dense(3)(a), a)
+    return Network(
+        inputs=x,
+        outputs=Dense(3)(Flatten()(Softmax(axis=1)(b))),
+        loss=MSE(),
+        optimizer=SGD(0.1),
+        **options,
+    )
+
+
 def two_outputs(**options: Any) -> Network:
     x = Input(6)
     h = ReLU()(Dense(8)(x))
     return Network(inputs=x, outputs={"kind": Dense(4)(h), "size": Dense(3)(Identity()(h))},
                    loss={"kind": CrossEntropy(), "size": 0.25 * MSE()}, optimizer=Adam(0.01), **options)  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Doubling(Layer):
+    """A layer of a user's own: no instructions, two outputs."""
+
+    def output_spec(self, *inputs: Spec) -> tuple[Spec, ...]:
+        return inputs[0], inputs[0]
+
+    def forward(self, x: Any, p: Any, cache: Cache) -> Any:
+        cache.x = x
+        return 2 * x, x * x
+
+    def backward(self, dy: Any, p: Any, dp: Any, cache: Cache) -> Any:
+        return 2 * dy[0] + 2 * cache.x * dy[1]
+
+
+@dataclass(frozen=True, repr=False)
+class Shift(Layer):
+    """A layer of a user's own with a parameter, state, random numbers and views of its inputs."""
+
+    def parameter_specs(self, *inputs: Spec) -> Any:
+        return {"b": ParameterSpec(inputs[0].shape, Ones())}
+
+    def state_specs(self, *inputs: Spec) -> Any:
+        return {"mean": StateSpec(inputs[0].shape, 0.0)}
+
+    def forward(self, x: Any, p: Any, cache: Cache) -> Any:
+        if not cache.training:
+            return x + p.b - cache.state.mean
+        cache.new_state.mean += 0.1 * (x.mean(axis=0) - cache.new_state.mean)
+        cache.kept = cache.random().keep(x.shape, 0.2)
+        return (x + p.b - cache.state.mean) * cache.kept
+
+    def backward(self, dy: Any, p: Any, dp: Any, cache: Cache) -> Any:
+        dp.b += (dy * cache.kept).sum(axis=0)
+        return dy * cache.kept
+
+
+@dataclass(frozen=True, repr=False)
+class Quartic(Loss):
+    """A loss of a user's own."""
+
+    def forward(self, y_true: Any, y_pred: Any, cache: Cache) -> Any:
+        cache.error = y_pred - y_true
+        return (cache.error**4).sum(axis=1)
+
+    def backward(self, cache: Cache) -> Any:
+        return 4 * cache.error**3
+
+
+@dataclass(frozen=True, repr=False)
+class Signs(Optimizer):
+    """An optimizer of a user's own."""
+
+    def update(self, theta: Any, g: Any, slots: Any, rate: float, t: int, decay: float) -> None:
+        theta -= rate * np.sign(g)
+
+
+def two_handed(**options: Any) -> Network:
+    x = Input(6)
+    first, second = Doubling()(Dense(5)(x))
+    return Network(inputs=x, outputs=Dense(4)(Add()(Tanh()(first), second)), loss=CrossEntropy(), optimizer=SGD(0.05),
+                   **options)  # fmt: skip
 
 
 ROWS = [
@@ -114,6 +206,26 @@ ROWS = [
     Row("residual", residual, CLASSES),
     Row("side by side", joined, CLASSES),
     Row("two outputs", two_outputs, {"kind": CLASSES, "size": VALUES}),
+    Row("convolution, pool", chain(Conv2D(4, 3, padding=1), ReLU(), MaxPool2D(), Conv2D(3, 2), Tanh(), AvgPool2D(),
+        Flatten(), Dense(4), loss=CrossEntropy(), optimizer=Adam(0.01)), CLASSES, IMAGES),
+    Row("convolution, activations", chain(Conv2D(4, (3, 2), strides=(2, 1), use_bias=False), LeakyReLU(0.2),
+        Conv2D(4, 2, dilation_rate=2, groups=2, padding="same"), ReLU(), Conv2D(2, 1), LeakyReLU(0.1), MaxPool2D(2, 1),
+        Flatten(), Dense(4), loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
+    Row("batch norm", chain(Conv2D(4, 3, use_bias=False), BatchNorm(), ReLU(), Flatten(), Dense(5, use_bias=False), BatchNorm(0.5, scale=False), Tanh(),
+        Dense(4), loss=CrossEntropy(), optimizer=Adam(0.01)), CLASSES, IMAGES),
+    Row("pools", chain(MaxPool2D(3, 2, 1), AvgPool2D(3, 1, 1, count_include_pad=False), Flatten(), Dense(4),
+        loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
+    Row("words", chain(Embedding(7, 3), Flatten(), Dense(5), Softmax(), Dense(3), loss=MSE(), optimizer=Adam(0.01)),
+        VALUES, RNG.integers(0, 7, (24, 4))),
+    Row("joined along time", time_joined, VALUES),
+    Row("layers of one's own", chain(Dense(6), Shift(), ReLU(), Shift(), Dense(3), loss=MSE(), optimizer=SGD(0.1)),
+        VALUES),
+    Row("two outputs of one's own", two_handed, CLASSES),
+    Row("a loss of one's own", chain(Dense(8), ReLU(), Dense(3), loss=0.1 * Quartic(), optimizer=SGD(0.01)), VALUES),
+    Row("an optimizer of one's own", chain(Dense(8), ReLU(), Dense(3), loss=MSE(), penalty=L2(0.1),
+        optimizer=Signs(0.01, clip_norm=1.0)), VALUES),
+    Row("weights kept short, and averaged", chain(Dense(8), ReLU(), Dense(3), loss=MSE(),
+        optimizer=Adam(0.1, max_norm=0.5, average=EMA(0.9))), VALUES),
 ]  # fmt: skip
 
 
@@ -213,13 +325,44 @@ def test_the_engine_asked_for_is_the_one_that_runs() -> None:
 
 @compiled
 def test_native_raises_rather_than_falling_back() -> None:
-    options = {"inputs": 6, "loss": CrossEntropy(), "optimizer": SGD(0.1)}
-    layers = [Dense(4), BatchNorm(), Dense(4)]
-    with pytest.raises(EngineError, match="batch_norm_1"):
-        Network(layers, **options, engine="native").fit(X, CLASSES, progress=False)
-    auto = Network(layers, **options)
-    auto.fit(X, CLASSES, epochs=1, progress=False)
-    assert "batch_norm_1 (BatchNorm()) has no instructions yet" in auto.explain_engine()
+    options: Any = {"inputs": 6, "loss": CrossEntropy(), "optimizer": SGD(0.1)}
+    for layers, more, what in [
+        ([Dense(4), Shift(), Dense(4)], {}, "shift_1"),
+        ([Dense(4)], {"loss": Quartic()}, "Quartic"),
+        ([Dense(4)], {"optimizer": Signs(0.1)}, "Signs"),
+    ]:
+        y = VALUES @ np.ones((3, 4)) if "loss" in more else CLASSES
+        with pytest.raises(EngineError, match=what):
+            Network(layers, **(options | more), engine="native").fit(X, y, progress=False)
+
+
+@compiled
+def test_auto_calls_python_and_says_so_once() -> None:
+    native._warned.clear()
+    net = Network([Dense(4), Shift(), Dense(4)], loss=CrossEntropy(), optimizer=SGD(0.1), inputs=6)
+    with pytest.warns(EngineWarning, match=r"shift_1 \(Shift\(\)\)"):
+        net.fit(X, CLASSES, epochs=1, progress=False)
+    net.fit(X, CLASSES, epochs=1, progress=False)  # a second warning would be an error
+    explained = net.explain_engine().splitlines()
+    assert [line.split()[1] for line in explained] == ["native", "python", "native"]
+
+
+@compiled
+def test_an_error_in_a_call_comes_through_and_loses_nothing() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Failing(Layer):
+        def forward(self, x: Any, p: Any, cache: Cache) -> Any:
+            if cache.training and cache._moment[2] == 3:  # in the fourth step
+                raise RuntimeError("the fourth")
+            return x
+
+        def backward(self, dy: Any, p: Any, dp: Any, cache: Cache) -> Any:
+            return dy
+
+    net = Network([Dense(4), Failing()], loss=CrossEntropy(), optimizer=SGD(0.1), inputs=6)
+    with pytest.raises(RuntimeError, match="the fourth"):
+        net.fit(X, CLASSES, epochs=2, batch_size=4, progress=False)
+    assert net.updates == 3
 
 
 def test_without_the_core_everything_still_works() -> None:
@@ -286,44 +429,38 @@ def test_interrupted_and_resumed_has_the_same_bits() -> None:
 
 @compiled
 def test_spoilt_tables_are_refused_or_harmless() -> None:
-    from pellucid import _core
-    from pellucid.engine.native import _encoded, _place
-    from pellucid.engine.opcodes import REGIONS
-    from pellucid.engine.program import PHASES
-
     refused = ran = 0
     for row in ROWS:
         net = row.net(dtype="float32")
         net.inputs_for(row.x)
-        program = TableProgram(net, metrics_of(net, None))
-        if isinstance(row.y, np.ndarray) and row.y.dtype == np.float64 and row.y.shape == (24, 4):
-            program.expect({next(iter(net.losses)): row.y})
-        program.reserve(4)
-        tables = [_encoded(program.code[phase]) for phase in PHASES]
-        nothing = np.zeros(0, np.uint8)
+        data = as_data(net, row.x, row.y)
+        program = NativeProgram(net, metrics_of(net, None))
+        program.expect(data.inputs, data.targets, 4)
+        executor: Any = program.training
+        tables = [executor._encoded(getattr(executor.table, phase)) for phase in PHASES]
         # every region with a guard behind it that must not change
         guarded = {
-            n: np.concatenate([m, np.full(256, 7, np.uint8)]) for n, m in program.regions.items()
+            n: np.concatenate([m, np.full(256, 7, np.uint8)]) for n, m in executor.regions.items()
         }
+        regions = [guarded[n][:-256] for n in executor.names]
+        weight = executor.names.index("weight")
         for _ in range(60):
             spoilt = [(whole.copy(), real.copy()) for whole, real in tables]
             for _ in range(RNG.integers(1, 4)):
                 whole, _real = spoilt[RNG.integers(len(spoilt))]
                 if whole.size:
-                    where = RNG.integers(len(whole)), RNG.integers(28)
+                    where = RNG.integers(len(whole)), RNG.integers(whole.shape[1])
                     whole[where] = RNG.choice(
                         [-1, 0, 1, 2, 3, 7, 64, 10**6, 2**40, 2**62, -(2**62)]
                     )
-            regions = [guarded[n][:-256] if n in guarded else nothing for n in REGIONS]
-            core = _core.Program32()
-            weight = _place(program.table.weight)
+            core = type(executor.core)()
             try:
-                core.load(spoilt, regions, 4, [], weight, len(net.losses))
+                core.load(spoilt, regions, 4, [], weight, executor.table.unwritten, lambda *_: 0.0)
             except ValueError:
                 refused += 1
                 continue
             ran += 1
-            sums = np.zeros(8)
+            sums = np.zeros(64)
             for phase in range(5):
                 core.execute(phase, 4, True, 0, 0, 1, 4.0, 0.01, sums)
             assert all((memory[-256:] == 7).all() for memory in guarded.values())
@@ -335,21 +472,42 @@ def test_spoilt_tables_are_refused_or_harmless() -> None:
 def test_what_enters_the_core_is_checked() -> None:
     from pellucid import _core
 
-    core = _core.Program32()
+    core: Any = _core.Program32()
     with pytest.raises(ValueError, match="no program"):
         core.execute(0, 1, False, 0, 0, 1, 1.0, 0.1, np.zeros(4))
+    with pytest.raises(ValueError, match="no program"):
+        core.infer([], [], 1, None, None)
     row = ROWS[0]
     net = row.net(engine="native")
     net.fit(row.x, row.y, epochs=1, batch_size=7, progress=False)
     program = NativeProgram(net, metrics_of(net, None))
     data = as_data(net, row.x, row.y)
     program.run(ArrayBatches(net, data, None, 7), 0, 9, Tally(), np.zeros(1, np.uint8))
-    good = {"order": np.arange(24), "cuts": [0, 7, 14], "accumulate": 1, "start": 0, "count": 2, "step": 0,
-            "rates": np.ones(2), "weight": None, "shares": np.ones(2), "tally": np.zeros(3),
+    executor: Any = program.training
+    good = {"order": np.arange(24), "cuts": [0, 7, 14], "accumulate": 1, "count": 2, "step": 0,
+            "rates": np.ones(2), "weight": None, "shares": np.ones(2), "tally": np.zeros(4),
             "stop": np.zeros(1, np.uint8), "seconds": 1.0}  # fmt: skip
-    program._core.run(**good)
+    executor.core.run(**good)
     for key, value in [("order", np.arange(24) + 1000), ("order", -np.arange(24)), ("cuts", [0, 24]),
                        ("cuts", [7, 0]), ("cuts", [0, 7, 99]), ("rates", np.ones(1)), ("tally", np.zeros(1)),
-                       ("weight", np.ones(3)), ("start", -1), ("count", 99)]:  # fmt: skip
+                       ("weight", np.ones(3)), ("shares", np.ones(1)), ("count", 99)]:  # fmt: skip
         with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
-            program._core.run(**(good | {key: value}))
+            executor.core.run(**(good | {key: value}))
+    x = X.astype(np.float32)
+    executor = program._executor(program._shapes, {}, Purpose(training=False, losses=False))
+    executor.reserve(8)
+    sources = executor.sources_of({"input": x}, {})
+    outputs = [np.empty((24, 4), np.float32)]
+    executor.core.infer(sources, outputs, 24, None, None)
+    for wrong in [{"outputs": [np.empty((23, 4), np.float32)]}, {"outputs": outputs * 30}, {"count": 25},
+                  {"sources": [(x[:, :5], sources[0][1], False)]}, {"sources": [(x, 0, False)]},
+                  {"sources": [(x, sources[0][1] + 1, False)]}, {"weight": np.ones(3)}]:  # fmt: skip
+        arguments = {
+            "sources": sources,
+            "outputs": outputs,
+            "count": 24,
+            "weight": None,
+            "tally": None,
+        }
+        with pytest.raises(ValueError):  # noqa: PT011
+            executor.core.infer(**(arguments | wrong))

@@ -135,7 +135,7 @@ class Optimizer(Description, ABC):
             self.finish(theta, slots, t, runs)
 
     @final
-    def finish(self, theta: Array, slots: dict[str, Array], t: int, runs: Iterable[Run]) -> None:
+    def finish(self, theta: Array, slots: dict[str, Array], t: int, runs: tuple[Run, ...]) -> None:
         """What comes after the step: weights that are too long are shortened, then averaged."""
         if self.max_norm is not None:
             self.shorten(theta, runs)

@@ -229,7 +229,7 @@ class Lowering:
         lower_metrics(self)
         if self.purpose.training and self.net.optimizer is not None:
             self._code, self._node = table.update, "update"
-            table.update += lower_update(self)
+            lower_update(self)
         self._finish()
         return table
 

@@ -22,7 +22,7 @@ def _numbers(grid: Grid, channels: int) -> dict[str, float]:
     """What convolution and pooling have in common."""
     (H, W), (OH, OW), (kh, kw), (sh, sw) = grid.size, grid.number, grid.kernel, grid.strides
     top, left = grid.before
-    return {"H": H, "W": W, "C": channels, "OH": OH, "OW": OW, "kh": kh, "kw": kw, "sh": sh,
+    return {"IH": H, "IW": W, "C": channels, "OH": OH, "OW": OW, "kh": kh, "kw": kw, "sh": sh,
             "sw": sw, "top": top, "left": left}  # fmt: skip
 
 

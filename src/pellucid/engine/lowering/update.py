@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pellucid.engine.lowering.base import Array, Call, View
-from pellucid.engine.opcodes import Buffer, Instruction, Moment
+from pellucid.engine.opcodes import Buffer, Moment
 from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, Run, joined
 from pellucid.penalties import L1, L2
 
@@ -27,6 +27,18 @@ def updated(net: Network, gradients: Array, t: int) -> None:
     net.optimizer.apply(theta, gradients, net.slots, t, runs)
 
 
+def _finished(low: Lowering) -> Call:
+    """What comes after the step: weights kept short, and averaged."""
+
+    def run(_: View, at: Moment) -> float:
+        net = low.net
+        assert net.optimizer is not None
+        net.optimizer.finish(net.parameters.vector, net.slots, at.t, net.stretches())
+        return 0.0
+
+    return run
+
+
 def _called(low: Lowering) -> Call:
     def run(_: View, at: Moment) -> float:
         updated(low.net, low.gradients.vector, at.t)
@@ -35,20 +47,17 @@ def _called(low: Lowering) -> Call:
     return run
 
 
-def lower_update(low: Lowering) -> list[Instruction]:
+def lower_update(low: Lowering) -> None:
     """Penalty, clipping and the optimizer's step; a call where one of them is Python's own."""
-    net, code = low.net, list[Instruction]()
+    net, emit = low.net, low.emit
     optimizer, penalty = net.optimizer, net.penalty
     assert optimizer is not None
     if type(optimizer) not in (SGD, Adam, AdamW) or type(penalty) not in (type(None), L1, L2):
         known = type(optimizer) in (SGD, Adam, AdamW)
         low.table.called.append(f"the penalty {penalty!r}" if known else f"{optimizer!r}")
         low.call(_called(low))
-        return code
+        return
     size = net.dtype.itemsize
-
-    def emit(op: str, places: Places, **numbers: float) -> None:
-        code.append(Instruction(op, places, numbers, "update"))
 
     def at(region: str, run: Run) -> Buffer:
         name = f"{region}[{run.start}:{run.stop}]"
@@ -76,7 +85,8 @@ def lower_update(low: Lowering) -> list[Instruction]:
         }  # fmt: skip
         op, numbers = _step(optimizer, optimizer.weight_decay if run.decay else 0.0)
         emit(op, places | slots, **numbers)
-    return code
+    if optimizer.max_norm is not None or optimizer.average is not None:
+        low.call(_finished(low))
 
 
 def _step(optimizer: Optimizer, decay: float) -> tuple[str, dict[str, float]]:

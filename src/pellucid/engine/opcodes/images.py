@@ -14,12 +14,12 @@ from pellucid.engine.opcodes.base import Array, Moment, opcode, put
 from pellucid.engine.opcodes.maps import activated
 from pellucid.layers.windows import Grid, batch_last
 
-_CONV = "H W C OH OW O kh kw sh sw dh dw top left groups act slope"
+_CONV = "IH IW C OH OW O kh kw sh sw dh dw top left groups act slope"
 
 
 def _grid(n: dict[str, int]) -> Grid:
     """The windows that the numbers of an instruction describe."""
-    size, number, kernel = (n["H"], n["W"]), (n["OH"], n["OW"]), (n["kh"], n["kw"])
+    size, number, kernel = (n["IH"], n["IW"]), (n["OH"], n["OW"]), (n["kh"], n["kw"])
     strides, dilation = (n["sh"], n["sw"]), (n.get("dh", 1), n.get("dw", 1))
     before = (n["top"], n["left"])
     after = tuple(
@@ -44,7 +44,7 @@ def _whole(numbers: dict[str, float]) -> dict[str, int]:
 def conv(at: Moment, y: Array, x: Array, W: Array, b: Array | None, act: int, slope: float,
          **numbers: float) -> None:  # fmt: skip
     n = _whole(numbers)
-    x = x.reshape(at.rows, n["H"], n["W"], n["C"])
+    x = x.reshape(at.rows, n["IH"], n["IW"], n["C"])
     columns = _grid(n).columns(x, n["groups"])
     out = _matrices(W, n["groups"]).swapaxes(1, 2) @ columns
     out = out.reshape(n["O"], n["OH"], n["OW"], at.rows).swapaxes(0, 3)
@@ -67,7 +67,7 @@ def conv_dx(at: Moment, dx: Array, dy: Array, W: Array, accumulate: int, **numbe
 def conv_dw(at: Moment, dW: Array, x: Array, dy: Array, db: Array | None, accumulate: int,
             **numbers: float) -> None:  # fmt: skip
     n = _whole(numbers)
-    columns = _grid(n).columns(x.reshape(at.rows, n["H"], n["W"], n["C"]), n["groups"])
+    columns = _grid(n).columns(x.reshape(at.rows, n["IH"], n["IW"], n["C"]), n["groups"])
     dy = batch_last(dy.reshape(at.rows, n["OH"], n["OW"], n["O"])).reshape(
         n["groups"], n["O"] // n["groups"], -1
     )
@@ -79,14 +79,14 @@ def conv_dw(at: Moment, dW: Array, x: Array, dy: Array, db: Array | None, accumu
 # ---- pooling ------------------------------------------------------------------------------------
 
 POOLS = ("max", "mean", "mean of what is inside")
-_POOL = "kind H W C OH OW kh kw sh sw top left act slope"
+_POOL = "kind IH IW C OH OW kh kw sh sw top left act slope"
 
 
 @opcode("y x", _POOL, "y = act(windows(x).max()), or .mean()")
 def pool(at: Moment, y: Array, x: Array, kind: int, act: int, slope: float,
          **numbers: float) -> None:  # fmt: skip
     n = _whole(numbers)
-    grid, x = _grid(n), x.reshape(at.rows, n["H"], n["W"], n["C"])
+    grid, x = _grid(n), x.reshape(at.rows, n["IH"], n["IW"], n["C"])
     padded = grid.padded(x, 0 if kind else -np.inf)
     first, *others = grid.taps()
     out = padded[:, *first].copy()
@@ -112,7 +112,7 @@ def pool_grad(at: Moment, dx: Array, dy: Array, x: Array | None, y: Array | None
         assert x is not None
         assert y is not None
         top = batch_last(y.reshape(shape))
-        seen = grid.padded(x.reshape(at.rows, n["H"], n["W"], n["C"]), -np.inf)
+        seen = grid.padded(x.reshape(at.rows, n["IH"], n["IW"], n["C"]), -np.inf)
         if act:
             dy = np.where(top > 0, dy, dy * dy.dtype.type(slope))
             seen = activated(seen, slope)
