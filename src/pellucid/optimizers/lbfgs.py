@@ -40,10 +40,10 @@ class LBFGS(Optimizer):
 
     An update is one iteration: a direction by the two loops above, then a line search, which looks
     at the loss of all rows once or a few times. An epoch is up to `max_iter` of them. Rows go
-    through the network in batches of `batch_size`, which decides the memory, not the result
-    (unless a layer measures its batches); they are not shuffled, and random layers draw the same
-    numbers every time, so that the loss is one function of the weights. The run stops when a
-    tolerance is reached, and says which.
+    through the network in batches of `batch_size`, which decides memory and speed, not the result
+    (unless a layer measures its batches); they are the same in every epoch, and random layers draw
+    the same numbers every time, so that the loss is one function of the weights. The run stops when
+    a tolerance is reached, and `record.stopped` says which.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class LBFGS(Optimizer):
     tolerance_grad : float, default 1e-7
         Stop when no entry of the gradient is larger.
     tolerance_change : float, default 1e-9
-        Stop when neither the loss nor any weight changes by more.
+        Stop when the loss changes by less, or no weight by more.
 
     Clipping, weight decay, max_norm and averages do not go with it: the line search needs a true
     gradient. ``Network(penalty=L2(1e-4))`` gives both the penalty's value and its gradient.

@@ -16,8 +16,10 @@ from pellucid.events import Observer
 from pellucid.metrics import Metric, as_metric
 from pellucid.network.arrays import named
 from pellucid.network.network import Network
+from pellucid.optimizers import LBFGS
 from pellucid.training.batches import ArrayBatches
 from pellucid.training.checked import as_data
+from pellucid.training.fullbatch import Converged, FullBatch
 from pellucid.training.loop import Run, train
 from pellucid.training.progress import Progress
 from pellucid.training.record import Record
@@ -140,6 +142,10 @@ def _run(
     """The program and its observers, ready to go (or to go on)."""
     taps = any(o.tensors for o in observers)
     program = compile_network(net, measures, taps=taps, input_gradients=taps)
+    steps = source.steps_per_epoch
+    if isinstance(net.optimizer, LBFGS):
+        program = FullBatch(program, source)
+        observers, steps = [*observers, Converged(program)], net.optimizer.max_iter
 
     def finish_row() -> dict[str, float]:
         assert net.optimizer is not None
@@ -153,7 +159,7 @@ def _run(
 
     run = Run(
         net, program, state, observers, epochs, source.batches, finish_row,
-        lambda tally: tally.values(measures), source.steps_per_epoch,
+        lambda tally: tally.values(measures), steps,
     )  # fmt: skip
     for key, observer in run.observers_by_key().items():
         if state.observers.get(key):
