@@ -2,10 +2,13 @@
 // the two together. Compiled once for each tier.
 #pragma once
 
+#include "ops_channels.hpp"
+#include "ops_conv.hpp"
 #include "ops_dense.hpp"
 #include "ops_gather.hpp"
 #include "ops_loss.hpp"
 #include "ops_map.hpp"
+#include "ops_pool.hpp"
 #include "ops_update.hpp"
 
 namespace pellucid::PELLUCID_TIER {
@@ -41,6 +44,17 @@ template <class T> const Kernels<T>& kernels() {
         {"shrink", check_shrink, run_shrink<T>, 1, 0, 2, nullptr},
         {"sgd", check_update<2>, run_sgd<T>, 5, 0, 0, nullptr},
         {"adam", check_update<4>, run_adam<T>, 13, 0, 0, nullptr},
+        {"conv", check_conv, run_conv<T>, 1, 0, 0, nullptr},
+        {"conv_dx", check_conv_dx, run_conv_dx<T>, 1, 0, 0, nullptr},
+        {"conv_dw", check_conv_dw, run_conv_dw<T>, 9, 0, 0, nullptr},
+        {"pool", check_pool, run_pool<T>, 1, 0, 0, nullptr},
+        {"pool_grad", check_pool_grad, run_pool_grad<T>, 1, 0, 0, scratch_pool_grad<T>},
+        {"normalize", check_normalize, run_normalize<T>, 113, 0, 0, nullptr},
+        {"normalize_grad", check_normalize_grad, run_normalize_grad<T>, 97, 0, 0, nullptr},
+        {"softmax", check_softmax, run_softmax<T>, 1, 0, 0, nullptr},
+        {"softmax_grad", check_softmax_grad, run_softmax_grad<T>, 1, 0, 0, nullptr},
+        {"lookup", check_lookup, run_lookup<T>, 1, 0, 4, nullptr},
+        {"lookup_grad", check_lookup_grad, run_lookup_grad<T>, 1, 0, 4, nullptr},
     };
     static constexpr Kernels<T> all{table, sizeof(table) / sizeof(*table), gather_rows<T>, all_finite<T>};
     return all;
