@@ -13,9 +13,16 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 #include <thread>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
 #ifndef _WIN32
 #include <pthread.h>
 #include <signal.h>
@@ -66,8 +73,7 @@ struct Pool {
 
 // Never destroyed: at exit workers may still be asleep in it.
 Pool& pool = *new Pool;
-std::atomic<int> wanted{
-    std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, MOST)};
+std::atomic<int> wanted{0};        // threads; 0 until somebody sets or asks for their number
 thread_local bool within = false;  // this thread is running a piece
 
 void inline_pieces(int pieces, void (*call)(const void*, int) noexcept, const void* context) {
@@ -146,9 +152,41 @@ void make_workers(int count) {
 #endif
 }
 
+// Within the cores there are, what joblib, Dask and others announce in the workers they start.
+int announced() {
+    const int cores = usable_cores();
+    const char* most = std::getenv("OMP_NUM_THREADS");
+    const int n = most ? std::atoi(most) : 0;
+    return std::clamp(n > 0 ? std::min(n, cores) : cores, 1, MOST);
+}
+
 }  // namespace
 
-int threads() { return wanted.load(std::memory_order_relaxed); }
+int usable_cores(const std::string& root) {
+    int cores = static_cast<int>(std::thread::hardware_concurrency());
+#ifdef __linux__
+    cpu_set_t mask;
+    if (sched_getaffinity(0, sizeof mask, &mask) == 0) cores = CPU_COUNT(&mask);
+    // Microseconds of all cores together in a period, or no number where there is no limit.
+    double quota = 0, period = 0;
+    std::ifstream second(root + "/sys/fs/cgroup/cpu.max");
+    if (!(second >> quota >> period)) {
+        std::ifstream(root + "/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+        std::ifstream(root + "/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+    }
+    if (quota > 0 && period > 0 && quota < cores * period)
+        cores = static_cast<int>(std::ceil(quota / period));
+#endif
+    return std::max(cores, 1);
+}
+
+int threads() {
+    const int n = wanted.load(std::memory_order_relaxed);
+    if (n > 0) return n;
+    int none = 0;
+    wanted.compare_exchange_strong(none, announced());  // unless set_threads was quicker
+    return wanted.load();
+}
 
 void set_threads(int n) {
     wanted.store(std::clamp(n, 1, MOST));

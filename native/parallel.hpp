@@ -9,10 +9,17 @@
 // tens of microseconds after a call and then sleep. After a fork the child makes its own.
 #pragma once
 
+#include <string>
+
 namespace pellucid {
 
-void set_threads(int n);  // 1 <= n <= 64, the caller included
+// 1 <= n <= 64, the caller included. Until it is called: OMP_NUM_THREADS, at most `usable_cores`.
+void set_threads(int n);
 int threads();
+
+// The cores that this process may use: those of its affinity mask, and no more than its control
+// group pays for (root: where the file system begins).
+int usable_cores(const std::string& root = "");
 
 // Runs call(context, piece) for 0 <= piece < pieces and returns when all are done.
 void run_pieces(int pieces, void (*call)(const void*, int) noexcept, const void* context) noexcept;
