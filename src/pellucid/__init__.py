@@ -83,13 +83,24 @@ from pellucid.schedules import (
 if TYPE_CHECKING:
     from pellucid.engine.threads import set_threads
     from pellucid.insight.gradcheck import gradcheck as gradcheck
-    from pellucid.training import Checkpoint, EarlyStopping
+    from pellucid.training import (
+        AveragedWeights,
+        Checkpoint,
+        EarlyStopping,
+        ReduceLROnPlateau,
+        averaged,
+        find_learning_rate,
+    )
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "AveragedWeights": "pellucid.training",
     "Checkpoint": "pellucid.training",
     "EarlyStopping": "pellucid.training",
+    "ReduceLROnPlateau": "pellucid.training",
+    "averaged": "pellucid.training",
+    "find_learning_rate": "pellucid.training",
     "gradcheck": "pellucid.insight",
     "set_threads": "pellucid.engine.threads",
 }
@@ -100,15 +111,16 @@ _PARTS = (
 
 __all__ = [
     "EMA", "L1", "L2", "LBFGS", "MSE", "SGD", "SWA", "Activation", "Adadelta", "Adagrad", "Adam",
-    "AdamW", "Add", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Checkpoint", "Concatenate",
-    "Constant", "Conv2D", "Cosine", "CosineRestarts", "CrossEntropy", "Dense", "Dropout",
-    "EarlyStopping", "Embedding", "Exact", "ExponentialDecay", "Flatten", "GlorotNormal",
+    "AdamW", "Add", "AveragedWeights", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Checkpoint",
+    "Concatenate", "Constant", "Conv2D", "Cosine", "CosineRestarts", "CrossEntropy", "Dense",
+    "Dropout", "EarlyStopping", "Embedding", "Exact", "ExponentialDecay", "Flatten", "GlorotNormal",
     "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "Input", "InverseScaling",
     "Layer", "LeCunNormal", "LeCunUniform", "LeakyReLU", "Lion", "Loss", "MaxPool2D", "MultiStep",
     "NAdam", "Network", "Normal", "Observer", "OneCycle", "Ones", "Optimizer", "PellucidError",
-    "Penalty", "PolynomialDecay", "RAdam", "RMSProp", "ReLU", "Rescale", "Reshape", "Schedule",
-    "Sigmoid", "Softmax", "Standardize", "StepDecay", "Tanh", "Uniform", "WarmUp", "Zeros",
-    "gradcheck", "mlp", "register", "set_threads", "shared",
+    "Penalty", "PolynomialDecay", "RAdam", "RMSProp", "ReLU", "ReduceLROnPlateau", "Rescale",
+    "Reshape", "Schedule", "Sigmoid", "Softmax", "Standardize", "StepDecay", "Tanh", "Uniform",
+    "WarmUp", "Zeros", "averaged", "find_learning_rate", "gradcheck", "mlp", "register",
+    "set_threads", "shared",
 ]  # fmt: skip
 
 

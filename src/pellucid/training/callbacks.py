@@ -13,11 +13,70 @@ from numpy.typing import NDArray
 from pellucid.description import checked_options
 from pellucid.errors import OptionError, did_you_mean
 from pellucid.events import EpochEnd, Event, Observer, RunEnd, RunStart, StepEnd
+from pellucid.training.averaging import AveragedWeights
+from pellucid.training.loop import Run
 
 Array = NDArray[Any]
 
 
-class EarlyStopping(Observer):
+class Watch(Observer):
+    """Follows one column of the record: its best value so far, and the epochs since."""
+
+    def __init__(self, monitor: str | None, patience: int, min_delta: float, mode: str) -> None:
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
+            raise OptionError(f"patience is a number of epochs, not {patience!r}")
+        if mode not in ("auto", "min", "max"):
+            raise OptionError(f"mode is 'auto', 'min' or 'max', not {mode!r}")
+        if not isinstance(min_delta, int | float) or not min_delta >= 0:
+            raise OptionError(f"min_delta is a number of 0 or more, not {min_delta!r}")
+        self.patience, self.min_delta, self.mode = patience, min_delta, mode
+        self._asked = monitor
+        self.forget()
+
+    def forget(self) -> None:
+        """Starts over, for another run."""
+        self.monitor = self._asked
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.waited = 0
+
+    def on_run_start(self, event: RunStart) -> None:
+        if event.run.state.epoch == event.run.state.first_epoch and event.run.state.batch == 0:
+            self.forget()
+
+    def improves(self, event: EpochEnd) -> bool:
+        """Whether this epoch is the best so far, which is then remembered. NaN never is."""
+        value = self._value(event.row)
+        sign = -1.0 if self._larger_is_better(self.monitor or "loss") else 1.0
+        better = self.best is None or sign * value < sign * self.best - self.min_delta
+        if not (better and isfinite(value)):
+            return False
+        self.best, self.best_epoch, self.waited = float(value), event.epoch, 0
+        return True
+
+    def _value(self, row: dict[str, float]) -> float:
+        if self.monitor is None:
+            self.monitor = "validation_loss" if "validation_loss" in row else "loss"
+        if self.monitor not in row:
+            hint = did_you_mean(self.monitor, row)
+            raise OptionError(f"{type(self).__name__}: the record has no {self.monitor!r}. {hint}")
+        return row[self.monitor]
+
+    def _larger_is_better(self, monitor: str) -> bool:
+        if self.mode != "auto":
+            return self.mode == "max"
+        return not monitor.rpartition("/")[2].endswith(("loss", "mae", "error", "penalty"))
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited,
+                "monitor": self.monitor}  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.waited, self.monitor = state["waited"], state["monitor"]
+
+
+class EarlyStopping(Watch):
     """Stops when a value of the record no longer gets better, and brings the best weights back.
 
     Parameters
@@ -31,7 +90,8 @@ class EarlyStopping(Observer):
     mode : {"auto", "min", "max"}
         Whether small or large is good; "auto": losses and errors small, metrics large.
     restore_best : bool, default True
-        Put the weights of the best epoch back, however the run ends.
+        Put the weights of the best epoch back, however the run ends (with `AveragedWeights`, the
+        averages of that epoch).
 
     Attributes
     ----------
@@ -43,79 +103,54 @@ class EarlyStopping(Observer):
         self, monitor: str | None = None, *, patience: int = 10, min_delta: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto", restore_best: bool = True,
     ) -> None:  # fmt: skip
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
-            raise OptionError(f"patience is a number of epochs, not {patience!r}")
-        if mode not in ("auto", "min", "max"):
-            raise OptionError(f"mode is 'auto', 'min' or 'max', not {mode!r}")
-        if not isinstance(min_delta, int | float) or not min_delta >= 0:
-            raise OptionError(f"min_delta is a number of 0 or more, not {min_delta!r}")
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
-        self._asked = monitor
-        self.mode, self.restore_best = mode, restore_best
-        self._forget()
+        self.restore_best = restore_best
+        super().__init__(monitor, patience, min_delta, mode)
 
-    def _forget(self) -> None:
-        self.monitor = self._asked
-        self.best: float | None = None
-        self.best_epoch = 0
-        self._waited = 0
+    @property
+    def restores(self) -> bool:
+        """Whether weights are kept that will be put back."""
+        return bool(self._vectors)
+
+    def forget(self) -> None:
+        super().forget()
         self._vectors: dict[str, Array] = {}
 
     def on_run_start(self, event: RunStart) -> None:
-        if event.run.state.epoch == event.run.state.first_epoch and event.run.state.batch == 0:
-            self._forget()
+        super().on_run_start(event)
         self._stop_if_over(event)  # a checkpoint may have been written at the very end
 
     def on_epoch(self, event: EpochEnd) -> None:
         if self.improves(event):
             if self.restore_best:
-                net = event.run.net
-                self._vectors = {"parameters": net.parameters.vector.copy(),
-                                 "state": net.state.vector.copy()}  # fmt: skip
+                self._vectors = _as_validated(event.run)
             return
-        self._waited += 1
+        self.waited += 1
         self._stop_if_over(event)
 
-    def improves(self, event: EpochEnd) -> bool:
-        """Whether this epoch is the best so far, which is then remembered. NaN never is."""
-        value = self._value(event.row)
-        sign = -1.0 if self._larger_is_better(self.monitor or "loss") else 1.0
-        better = self.best is None or sign * value < sign * self.best - self.min_delta
-        if not (better and isfinite(value)):
-            return False
-        self.best, self.best_epoch, self._waited = float(value), event.epoch, 0
-        return True
-
     def _stop_if_over(self, event: Event) -> None:
-        if self._waited > self.patience:
-            event.run.stop(f"no better {self.monitor} for {self._waited} epochs")
+        if self.waited > self.patience:
+            event.run.stop(f"no better {self.monitor} for {self.waited} epochs")
 
     def on_run_end(self, event: RunEnd) -> None:
         if self._vectors:
             event.run.net.parameters.vector[...] = self._vectors["parameters"]
             event.run.net.state.vector[...] = self._vectors["state"]
 
-    def _value(self, row: dict[str, float]) -> float:
-        if self.monitor is None:
-            self.monitor = "validation_loss" if "validation_loss" in row else "loss"
-        if self.monitor not in row:
-            hint = did_you_mean(self.monitor, row)
-            raise OptionError(f"EarlyStopping: the record has no {self.monitor!r}. {hint}")
-        return row[self.monitor]
-
-    def _larger_is_better(self, monitor: str) -> bool:
-        if self.mode != "auto":
-            return self.mode == "max"
-        return not monitor.rpartition("/")[2].endswith(("loss", "mae", "error", "penalty"))
-
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited,
-                "monitor": self.monitor, **self._vectors}  # fmt: skip
+        return {**super().state(), **self._vectors}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self._waited, self.monitor = state["waited"], state["monitor"]
+        super().restore(state)
         self._vectors = {k: np.array(state[k]) for k in ("parameters", "state") if k in state}
+
+
+def _as_validated(run: Run) -> dict[str, Array]:
+    """Copies of the vectors that the record's last row is about."""
+    for observer in run.observers:
+        if isinstance(observer, AveragedWeights):
+            return observer.vectors
+    net = run.net
+    return {"parameters": net.parameters.vector.copy(), "state": net.state.vector.copy()}
 
 
 class Checkpoint(Observer):
