@@ -207,6 +207,7 @@ template <class T> void bind(nb::module_& m, const char* name) {
 }  // namespace
 
 NB_MODULE(_core, m) {
+    nb::set_leak_warnings(false);  // a program may end while a fit goes on
     m.doc() = "The compiled core of Pellucid; everything works without it, slower.";
     bind<float>(m, "Program32");
     bind<double>(m, "Program64");

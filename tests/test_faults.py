@@ -833,7 +833,7 @@ def test_a_network_with_extreme_logits_trains_without_a_warning(loss: Any) -> No
 def test_validation_may_overflow_without_ending_the_run() -> None:
     net = regressor()
     record = run(net, X, T, validation=(X, T * 1e20), epochs=2)
-    assert record["validation_loss"] == [INF, INF]
+    assert min(record["validation_loss"]) > 1e38  # what float32 cannot hold, a float64 sum may
     assert np.isfinite(record["loss"]).all()
 
 

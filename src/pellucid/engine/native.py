@@ -206,19 +206,27 @@ class NativeProgram(TableProgram):
 
     def evaluate(self, batches: Batches, tally: Tally) -> None:
         whole: RowBatches | None = getattr(batches, "whole", None)
-        if whole is None or whole.order is not None or not _gatherable(whole):
+        if whole is None or whole.order is not None:
             super().evaluate(batches, tally)
             return
-        rows = whole.cuts[-1]
+        rows, weight = whole.cuts[-1], whole.weight
         executor = self.measuring(whole.inputs, whole.targets)
         assert isinstance(executor, CoreExecutor)
         check_indices(executor, whole.inputs)
         sums = self._sums_of(executor, tally)
         executor.table.measured.clear()
-        sources = executor.sources_of(whole.inputs, whole.targets)
-        executor.core.infer(sources, [], rows, whole.weight, sums[1:])
-        executor.raise_again()
-        sums[0] += weight_of(whole.weight, None, 0, rows)
+        step = rows if _gatherable(whole) else executor.rows  # else block by block, made readable
+        for start in range(0, rows, max(step, 1)):
+            block = slice(start, min(start + step, rows))
+            inputs, targets = (
+                {name: _native(a[block]) for name, a in arrays.items()}
+                for arrays in (whole.inputs, whole.targets)
+            )
+            part = None if weight is None else weight[block]
+            count = block.stop - block.start
+            executor.core.infer(executor.sources_of(inputs, targets), [], count, part, sums[1:])
+            executor.raise_again()
+        sums[0] += weight_of(weight, None, 0, rows)
         self._tallied(executor, tally, sums, 1)
 
     def _sums_of(self, executor: CoreExecutor, tally: Tally) -> Array:
@@ -302,6 +310,13 @@ def _readable(array: Array) -> bool:
 
 def _gatherable(whole: RowBatches) -> bool:
     return all(_readable(a) for a in [*whole.inputs.values(), *whole.targets.values()])
+
+
+def _native(array: Array) -> Array:
+    """The same numbers as the core can read them."""
+    if _readable(array):
+        return array
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
 def _plain(array: Array) -> Array:

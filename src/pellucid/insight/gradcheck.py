@@ -177,7 +177,8 @@ def _compare(
         return []
     if gradient.shape != array.shape:
         raise GradientError(f"{name} has shape {array.shape}, its gradient {gradient.shape}")
-    floor = max(1e-3 * float(np.abs(gradient).max()), 1e-8)
+    # below this nothing can be told from rounding: a bias before BatchNorm has a gradient of 0
+    floor = max(1e-3 * float(np.abs(gradient).max()), 1e-5 * max(abs(value()), 0.1))
     start = array.copy()
     found = []
     for what, direction in _directions(name, array.shape, directions, entries, seed):

@@ -128,7 +128,9 @@ class Lowering:
     # ---- what the layers' functions use ---------------------------------------------------------
 
     def emit(self, op: str, buffers: dict[str, Buffer | None], **numbers: float) -> None:
-        """Adds an instruction."""
+        """Adds an instruction; where there is nothing to compute, none."""
+        if any(b is not None and b.size == 0 for b in buffers.values()):
+            return
         self._code.append(Instruction(op, buffers, numbers, self._node))
 
     def call(self, run: Call, *touches: Buffer, sums: int = 0) -> None:
@@ -215,7 +217,9 @@ class Lowering:
             if node.layer is None:
                 self._input(index, node)
             elif index not in self.folded:
-                LAYERS.get(type(node.layer), lower_called)(self, index, node)
+                empty = any(self.specs[source].size == 0 for source in node.inputs)
+                lower = lower_called if empty else LAYERS.get(type(node.layer), lower_called)
+                lower(self, index, node)
         if not self.purpose.losses:
             lower_outputs(self)
             return table

@@ -36,8 +36,9 @@ def lower_losses(low: Lowering) -> None:
         y = table.targets[name] = Buffer(f"y/{name}", kind.shape, integer=kind.integer)
         y.region = f"target {name}"
         op = _opcode(loss, p, kind)
-        if op is None:
-            table.called.append(f"the loss {loss!r}")
+        if op is None or p.size == 0:
+            if op is None:
+                table.called.append(f"the loss {loss!r}")
             _called_loss(low, loss, dp, p, y)
             continue
         y.integer = op == "cross_entropy"
@@ -91,7 +92,8 @@ def lower_metrics(low: Lowering) -> None:
     for number, (name, metric) in enumerate(low.metrics):
         p, y = low.at[low.graph.outputs[name]], table.targets[name]
         low.node(name)
-        if type(metric) is Accuracy and y.integer and y.shape == () and len(p.shape) == 1:
+        classes = y.integer and y.shape == () and len(p.shape) == 1 and p.size > 0
+        if type(metric) is Accuracy and classes:
             low.emit("accuracy", {"p": p, "y": y, "weight": table.weight}, K=p.size)
         else:
             low.call(_called_metric(low, number, name, p, y), p, y)

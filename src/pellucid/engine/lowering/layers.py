@@ -252,7 +252,8 @@ def lower_called(low: Lowering, index: int, node: Node) -> None:
     state, pending = net.state.of(node.owner), low.pending.of(node.owner)
     feeds = any(source in low.wanted for source in node.inputs)
     kept = Cache(training=True, state=state, new_state=pending, needs_dx=feeds)
-    low.table.called.append(f"{node.name} ({layer!r})")
+    if type(layer) not in LAYERS:
+        low.table.called.append(f"{node.name} ({layer!r})")
 
     def forward(view: View, at: Moment) -> float:
         cache = kept if training else Cache(state=state)

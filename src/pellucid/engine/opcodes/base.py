@@ -52,13 +52,12 @@ class Buffer:
     @property
     def root(self) -> Buffer:
         """The buffer whose memory this is."""
-        return self if self.alias is None else self.alias.root
+        return self if self.alias is None else self.alias
 
     def reshaped(self, name: str, shape: tuple[int, ...]) -> Buffer:
         """The same memory under another name and shape."""
-        return Buffer(
-            name, shape, self.batch, self.region, self.offset, self.integer, self.double, self
-        )
+        memory = self.root
+        return Buffer(name, shape, self.batch, memory.region, 0, self.integer, self.double, memory)
 
     def dtype(self, network: np.dtype[Any]) -> np.dtype[Any]:
         """The type of its numbers in a network that computes in `network`."""
