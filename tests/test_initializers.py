@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
+from sklearn.neural_network import MLPRegressor
 
+from pellucid import Conv2D, Dense, Embedding, Network, ReLU, shared
 from pellucid.description import Description
 from pellucid.errors import DataError, NotBuiltError, OptionError, ShapeError
 from pellucid.initializers import (
     Auto,
     Constant,
     Exact,
+    FanInUniform,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
     HeUniform,
+    InverseSizeNormal,
     LeCunNormal,
     LeCunUniform,
     Normal,
     Ones,
+    Orthogonal,
+    TruncatedNormal,
     Uniform,
     Zeros,
     as_initializer,
+    preset,
 )
 from pellucid.random import Stream
 
@@ -37,8 +46,13 @@ SCALED = {
     "he_normal": (HeNormal(), lambda i, o: 2 / i, False),
     "lecun_uniform": (LeCunUniform(), lambda i, o: 1 / i, True),
     "lecun_normal": (LeCunNormal(), lambda i, o: 1 / i, False),
+    "fan_in_uniform": (FanInUniform(), lambda i, o: 1 / (3 * i), True),
 }
-OTHERS = [Normal(1.0, 0.5), Uniform(-1, 3), Zeros(), Ones(), Constant(0.1)]
+OTHERS = [
+    Normal(1.0, 0.5), TruncatedNormal(1.0, 0.5), TruncatedNormal(cut=0.1), Uniform(-1, 3), Zeros(),
+    Ones(), Constant(0.1), InverseSizeNormal(), GlorotUniform(2.0), GlorotNormal(0.5),
+]  # fmt: skip
+MATRICES = [Orthogonal(), Orthogonal(sqrt(2))]
 every = [case[0] for case in SCALED.values()] + OTHERS
 
 
@@ -93,7 +107,85 @@ def test_normal_uniform_and_constants():
     assert (Normal(2, 0)((3,), None, stream()) == 2).all()
 
 
-@pytest.mark.parametrize("initializer", every, ids=repr)
+# SciPy's distribution function of each, for arrays of SHAPE and FANS
+DISTRIBUTIONS = [
+    (GlorotUniform(), stats.uniform(-sqrt(6 / 500), 2 * sqrt(6 / 500))),
+    (GlorotUniform(0.5), stats.uniform(-sqrt(1.5 / 500), 2 * sqrt(1.5 / 500))),
+    (GlorotNormal(), stats.norm(0, sqrt(2 / 500))),
+    (GlorotNormal(2.0), stats.norm(0, 2 * sqrt(2 / 500))),
+    (HeUniform(), stats.uniform(-sqrt(6 / 300), 2 * sqrt(6 / 300))),
+    (HeNormal(), stats.norm(0, sqrt(2 / 300))),
+    (LeCunUniform(), stats.uniform(-0.1, 0.2)),
+    (LeCunNormal(), stats.norm(0, sqrt(1 / 300))),
+    (FanInUniform(), stats.uniform(-sqrt(1 / 300), 2 * sqrt(1 / 300))),
+    (InverseSizeNormal(), stats.norm(0, 1 / 60_000)),
+    (Normal(), stats.norm()),
+    (Normal(1.0, 0.5), stats.norm(1, 0.5)),
+    (TruncatedNormal(), stats.truncnorm(-2, 2)),
+    (TruncatedNormal(1.0, 0.5, 1.5), stats.truncnorm(-1.5, 1.5, 1, 0.5)),
+    (Uniform(-1, 3), stats.uniform(-1, 4)),
+]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("initializer", "distribution"), DISTRIBUTIONS, ids=lambda x: repr(x)[:40])
+def test_distributions_are_scipys(initializer, distribution, seed):
+    w = initializer(SHAPE, FANS, stream(seed)).ravel()
+    assert stats.kstest(w, distribution.cdf).pvalue > 1e-3
+    low, high = distribution.support()
+    assert low <= w.min()
+    assert w.max() <= high
+    # and no entry has to do with the next
+    assert abs(np.corrcoef(w[:-1], w[1:])[0, 1]) < 5 / sqrt(w.size)
+
+
+def test_the_tutorials_weights_starve_the_signal():
+    x = np.random.default_rng(0).random((256, 784))
+    outputs = {}
+    for initializer in (InverseSizeNormal(), HeNormal()):
+        h = x
+        for i, (a, b) in enumerate([(784, 16), (16, 16), (16, 10)]):
+            h = np.maximum(h @ initializer((a, b), (a, b), stream(node=f"dense_{i}")), 0)
+        outputs[repr(initializer)] = h.std()
+    assert outputs["InverseSizeNormal()"] < 1e-5
+    assert outputs["HeNormal()"] > 0.05
+
+
+@pytest.mark.parametrize("gain", [1.0, sqrt(2)])
+@pytest.mark.parametrize(
+    "shape", [(40, 30), (30, 40), (7, 7), (1, 5), (5, 1), (3, 3, 8, 64), (3, 3, 16, 64)]
+)
+def test_orthogonal_keeps_norms(shape, gain):
+    w = Orthogonal(gain)(shape, None, stream()).reshape(-1, shape[-1])
+    small = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
+    np.testing.assert_allclose(small, gain**2 * np.eye(len(small)), atol=1e-13)
+    x = np.random.default_rng(0).normal(size=w.shape[0])
+    if 0 < w.shape[0] <= w.shape[1]:
+        assert np.linalg.norm(x @ w) == pytest.approx(gain * np.linalg.norm(x))
+
+
+def test_orthogonal_matrices_are_spread_evenly():
+    # each entry of a random rotation of n axes has variance 1/n and mean 0, whatever its place
+    found = np.array([Orthogonal()((4, 4), None, stream(seed)) for seed in range(4000)])
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=5 * 0.5 / sqrt(4000))
+    np.testing.assert_allclose((found**2).mean(axis=0), 0.25, atol=0.02)
+    assert np.mean(np.linalg.det(found) > 0) == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (1, 1)])
+def test_orthogonal_of_nothing_and_of_one(shape):
+    w = Orthogonal()(shape, None, stream())
+    assert w.shape == shape
+    assert (np.abs(w) == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,)])
+def test_orthogonal_is_for_matrices(shape):
+    with pytest.raises(ShapeError, match="Orthogonal makes matrices"):
+        Orthogonal()(shape, None, stream())
+
+
+@pytest.mark.parametrize("initializer", [*every, *MATRICES], ids=repr)
 def test_the_same_place_gives_the_same_numbers_as_float64(initializer):
     w = initializer(SHAPE, FANS, stream())
     assert w.dtype == np.float64
@@ -111,7 +203,7 @@ def test_every_shape(initializer):
     assert np.isfinite(initializer((0, 3), (0, 3), stream())).all()
 
 
-@pytest.mark.parametrize("initializer", every, ids=repr)
+@pytest.mark.parametrize("initializer", [*every, *MATRICES], ids=repr)
 def test_numpys_global_generator_is_not_touched(initializer):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     initializer(SHAPE, FANS, stream())
@@ -205,6 +297,9 @@ def test_other_names():
     assert as_initializer("ones") == Ones()
     assert as_initializer("normal") == Normal()
     assert as_initializer("uniform") == Uniform()
+    assert as_initializer("truncated_normal") == TruncatedNormal(stddev=1.0, mean=0, cut=2)
+    assert as_initializer("orthogonal") == Orthogonal()
+    assert as_initializer("inverse_size_normal") == InverseSizeNormal()
     with pytest.raises(OptionError, match="Did you mean 'he_normal'"):
         as_initializer("henormal")
     with pytest.raises(OptionError, match=r"Exact\(values\)"):
@@ -223,6 +318,16 @@ def test_other_names():
         lambda: Constant(np.nan),
         lambda: HeNormal(1),
         lambda: Normal(sdt=1),
+        lambda: TruncatedNormal(std=-1),
+        lambda: TruncatedNormal(cut=0),
+        lambda: TruncatedNormal(cut=1e-9),
+        lambda: Orthogonal(0),
+        lambda: Orthogonal(np.inf),
+        lambda: GlorotUniform(-1),
+        lambda: GlorotNormal("2"),
+        lambda: preset("tensorflow", []),
+        lambda: preset("keras", "dense"),
+        lambda: preset(None, Dense(3)),
     ],
 )
 def test_options_are_checked(make):
@@ -230,6 +335,71 @@ def test_options_are_checked(make):
         make()
 
 
-@pytest.mark.parametrize("initializer", [*every, Auto()], ids=repr)
+@pytest.mark.parametrize("initializer", [*every, *MATRICES, Auto()], ids=repr)
 def test_config_there_and_back(initializer):
     assert Description.from_config(initializer.to_config()) == initializer
+
+
+# ------------------------------------------------------------------------------------- presets
+
+
+def built(layers, inputs, seed=0):
+    return Network(layers, inputs=inputs, seed=seed, dtype="float64").parameters
+
+
+def same_distribution(ours, theirs):
+    assert stats.ks_2samp(np.ravel(ours), np.ravel(theirs)).pvalue > 1e-3
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.02)
+
+
+def test_pytorchs_defaults():
+    torch.manual_seed(0)
+    ours = built(preset("pytorch", [Dense(500)]), 80)
+    theirs = torch.nn.Linear(80, 500)
+    same_distribution(ours["dense_1/W"], theirs.weight.detach().numpy())
+    same_distribution(ours["dense_1/b"], theirs.bias.detach().numpy())
+    ours = built(preset("pytorch", [Conv2D(300, 3, groups=2)]), (5, 5, 8))
+    theirs = torch.nn.Conv2d(8, 300, 3, groups=2)
+    same_distribution(ours["conv2d_1/W"], theirs.weight.detach().numpy())
+    same_distribution(ours["conv2d_1/b"], theirs.bias.detach().numpy())
+
+
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+def test_scikit_learns_defaults(activation):
+    name = "sklearn" if activation == "relu" else "sklearn_logistic"
+    ours = built(preset(name, [Dense(500)]), 80)
+    peer = MLPRegressor(
+        hidden_layer_sizes=500, activation=activation, max_iter=1, learning_rate_init=1e-30,
+        random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        peer.fit(np.ones((4, 80)), np.ones(4))  # a step that leaves the weights where they began
+    same_distribution(ours["dense_1/W"], peer.coefs_[0])
+    same_distribution(ours["dense_1/b"], peer.intercepts_[0])
+
+
+def test_keras_defaults():
+    assert preset("keras", Dense(3)) == Dense(3, kernel_initializer=GlorotUniform())
+    assert preset("keras", Embedding(5, 2)) == Embedding(5, 2)
+
+
+def test_a_preset_leaves_alone_what_was_chosen():
+    layers = preset("pytorch", [Dense(3, kernel_initializer="he_normal"), ReLU(), Embedding(5, 2),
+                                shared(Dense(4), name="tower")])  # fmt: skip
+    assert layers[0] == Dense(3, kernel_initializer="he_normal", bias_initializer=FanInUniform())
+    assert layers[1] == ReLU()
+    assert layers[2] == Embedding(5, 2, embeddings_initializer=Normal())
+    assert layers[3].name == "tower"
+    assert layers[3].layer == preset("pytorch", Dense(4))
+    with pytest.raises(OptionError, match="Did you mean 'pytorch'"):
+        preset("pytorhc", Dense(3))
+
+
+def test_what_starts_a_network_comes_with_it():
+    layers = [Dense(6, kernel_initializer=Orthogonal(2.0)),
+              Dense(4, kernel_initializer="truncated_normal", bias_initializer="fan_in_uniform")]  # fmt: skip
+    net = Network(layers, inputs=6)
+    twin = Network.from_config(net.to_config())
+    np.testing.assert_array_equal(net.parameters.vector, twin.parameters.vector)
+    assert prod(net.parameters["dense_2/b"].shape) == 4
+    assert (np.abs(net.parameters["dense_2/b"]) <= 1 / sqrt(6)).all()
