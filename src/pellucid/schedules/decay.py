@@ -99,7 +99,7 @@ class ExponentialDecay(Schedule):
     peak : float
         The rate of step 0, above 0.
     factor : float
-        Above 0; more than 1 makes the rate grow.
+        From above 0 to 1.
     every : int, default 1
         Steps in which it is multiplied by `factor` once.
 
@@ -119,7 +119,7 @@ class ExponentialDecay(Schedule):
     def __post_init__(self) -> None:
         plain_numbers(self)
         number(self, "peak", above=0)
-        number(self, "factor", above=0)
+        number(self, "factor", above=0, at_most=1)
         number(self, "every", at_least=1, integer=True)
 
     def __call__(self, step: int) -> float:
