@@ -52,8 +52,8 @@ def lower_update(low: Lowering) -> None:
     net, emit = low.net, low.emit
     optimizer, penalty = net.optimizer, net.penalty
     assert optimizer is not None
-    if type(optimizer) not in (SGD, Adam, AdamW) or type(penalty) not in (type(None), L1, L2):
-        known = type(optimizer) in (SGD, Adam, AdamW)
+    known = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)
+    if not known or type(penalty) not in (type(None), L1, L2):
         low.table.called.append(f"the penalty {penalty!r}" if known else f"{optimizer!r}")
         low.call(_called(low))
         return
