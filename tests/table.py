@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from pellucid.layers import (
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
@@ -27,15 +30,24 @@ from pellucid.layers import (
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
+    HardSigmoid,
+    HardSwish,
     Identity,
     Layer,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
+    Mish,
+    PReLU,
     ReLU,
     Rescale,
     Reshape,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Spec,
     Standardize,
     Tanh,
@@ -69,7 +81,7 @@ class Case:
 
     @property
     def random(self) -> bool:
-        return isinstance(self.layer, Dropout)
+        return isinstance(self.layer, Dropout | GaussianNoise)
 
 
 # ------------------------------------------------------------------------------------ the harness
@@ -229,6 +241,20 @@ def dropout(rate: float) -> Twin:
     return twin
 
 
+def gaussian_noise(stddev: float) -> Twin:
+    def twin(p: Any, state: Any, x: Any, training: bool) -> torch.Tensor:
+        if not training:
+            return 1 * x
+        noise = Stream(0, "layer").normal(tuple(x.shape), std=stddev)  # checked elsewhere
+        return x + torch.tensor(noise)
+
+    return twin
+
+
+def prelu(p: Any, state: Any, x: Any, training: bool) -> torch.Tensor:
+    return F.prelu(x.movedim(-1, 1), p["alpha"]).movedim(1, -1)
+
+
 def simple(f: Callable[[Any], torch.Tensor]) -> Twin:
     return lambda p, state, x, training: f(x)
 
@@ -293,23 +319,48 @@ def norms() -> list[Case]:
     ]
 
 
+def activations() -> list[Case]:
+    rows: list[tuple[str, Layer, Callable[[Any], torch.Tensor]]] = [
+        ("Identity", Identity(), lambda x: 1 * x),
+        ("ReLU", ReLU(), F.relu),
+        ("LeakyReLU", LeakyReLU(), F.leaky_relu),
+        ("LeakyReLU 0.3", LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
+        ("ELU", ELU(), F.elu),
+        ("ELU 0.3", ELU(0.3), lambda x: F.elu(x, 0.3)),
+        ("SELU", SELU(), F.selu),
+        ("GELU", GELU(), F.gelu),
+        ("GELU tanh", GELU(approximate="tanh"), lambda x: F.gelu(x, approximate="tanh")),
+        ("SiLU", SiLU(), F.silu),
+        ("Mish", Mish(), F.mish),
+        ("Softplus", Softplus(), F.softplus),
+        ("Softplus 3", Softplus(3), lambda x: F.softplus(x, 3)),
+        ("HardSigmoid", HardSigmoid(), lambda x: F.relu6(x + 3) / 6),  # its own has 1/6 in float32
+        ("HardSwish", HardSwish(), F.hardswish),
+        ("Sigmoid", Sigmoid(), torch.sigmoid),
+        ("Tanh", Tanh(), torch.tanh),
+        ("Softsign", Softsign(), F.softsign),
+    ]
+    return [Case(name, layer, ((7,),), simple(f)) for name, layer, f in rows]
+
+
 CASES: list[Case] = [
     Case("Dense", Dense(4), ((5,),), dense),
     Case("Dense no bias", Dense(2, use_bias=False), ((3,),), dense),
     Case("Dense one to one", Dense(1), ((1,),), dense),
     Case("Dense sequences", Dense(3), ((4, 2),), dense),
     Case("Dense images", Dense(2), ((2, 3, 4),), dense),
-    Case("Identity", Identity(), ((4,),), simple(lambda x: 1 * x)),
-    Case("ReLU", ReLU(), ((7,),), simple(F.relu)),
+    *activations(),
     Case("ReLU images", ReLU(), ((3, 2, 2),), simple(F.relu)),
-    Case("LeakyReLU", LeakyReLU(), ((7,),), simple(F.leaky_relu)),
-    Case("LeakyReLU 0.3", LeakyReLU(0.3), ((2, 3),), simple(lambda x: F.leaky_relu(x, 0.3))),
-    Case("Sigmoid", Sigmoid(), ((7,),), simple(torch.sigmoid)),
-    Case("Tanh", Tanh(), ((7,),), simple(torch.tanh)),
+    Case("GELU images", GELU(), ((3, 2, 2),), simple(F.gelu)),
+    Case("PReLU", PReLU(), ((7,),), prelu),
+    Case("PReLU images", PReLU(), ((3, 2, 2),), prelu),
+    Case("PReLU for all", PReLU(per_channel=False), ((3, 2),), prelu),
     Case("Softmax", Softmax(), ((5,),), simple(lambda x: F.softmax(x, -1))),
     Case("Softmax one class", Softmax(), ((1,),), simple(lambda x: F.softmax(x, -1))),
     Case("Softmax axis 1", Softmax(axis=1), ((3, 2, 2),), simple(lambda x: F.softmax(x, 1))),
     Case("Softmax axis -2", Softmax(axis=-2), ((3, 4),), simple(lambda x: F.softmax(x, -2))),
+    Case("LogSoftmax", LogSoftmax(), ((5,),), simple(lambda x: F.log_softmax(x, -1))),
+    Case("LogSoftmax axis 1", LogSoftmax(1), ((3, 2, 2),), simple(lambda x: F.log_softmax(x, 1))),
     *convolutions(),
     *pools(),
     *norms(),
@@ -324,6 +375,9 @@ CASES: list[Case] = [
     Case("Dropout", Dropout(0.3), ((6,),), dropout(0.3)),
     Case("Dropout images", Dropout(0.6), ((3, 2, 2),), dropout(0.6)),
     Case("Dropout none", Dropout(0.0), ((4,),), dropout(0.0)),
+    Case("GaussianNoise", GaussianNoise(0.3), ((6,),), gaussian_noise(0.3)),
+    Case("GaussianNoise images", GaussianNoise(2), ((3, 2, 2),), gaussian_noise(2.0)),
+    Case("GaussianNoise none", GaussianNoise(0.0), ((4,),), gaussian_noise(0.0)),
     Case("Add", Add(), ((4,), (4,)), simple(lambda x: x[0] + x[1])),
     Case("Add three", Add(), ((2, 3),) * 3, simple(lambda x: x[0] + x[1] + x[2])),
     Case("Concatenate", Concatenate(), ((2,), (3,), (1,)), simple(lambda x: torch.cat(x, -1))),

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "pellucid"
 LEVELS = [
-    {"errors"}, {"random", "description"}, {"initializers"}, {"layers"},
+    {"errors"}, {"special", "random", "description"}, {"initializers"}, {"layers"},
     {"schedules", "targets", "penalties"}, {"losses", "optimizers"}, {"metrics"}, {"events", "data"},
     {"network"}, {"engine"}, {"training"}, {"formats", "insight"}, {"notation"}, {"cli"},
 ]  # fmt: skip

@@ -309,7 +309,7 @@ def test_a_description_survives_json_pickle_and_its_own_repr(case: Case) -> None
 def test_every_layer_has_a_row() -> None:
     abstract = {"Layer", "Activation"}
     exported = {
-        name
+        getattr(layers, name).__name__
         for name in layers.__all__
         if isinstance(getattr(layers, name), type)
         and issubclass(getattr(layers, name), layers.Layer)
@@ -322,7 +322,7 @@ def test_every_layer_has_a_row() -> None:
 def test_parameters_say_what_decays_and_what_their_fans_are(case: Case) -> None:
     for name, spec in case.layer.parameter_specs(*case.specs).items():
         assert spec.decay == (name == "W")
-        assert name in ("W", "b", "gamma", "beta")
+        assert name in ("W", "b", "gamma", "beta", "alpha")
         if name == "W" and isinstance(case.layer, layers.Conv2D):
             kh, kw, inside, out = spec.shape
             assert spec.fans == (kh * kw * inside, kh * kw * out // case.layer.groups)

@@ -31,6 +31,9 @@ from pellucid.initializers import (
     preset,
 )
 from pellucid.layers import (
+    ELU,
+    GELU,
+    SELU,
     Activation,
     Add,
     AvgPool2D,
@@ -41,19 +44,47 @@ from pellucid.layers import (
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
+    HardSigmoid,
+    HardSwish,
     Identity,
     Layer,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
+    Mish,
+    PReLU,
     ReLU,
     Rescale,
     Reshape,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Standardize,
+    Swish,
     Tanh,
 )
-from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
+from pellucid.losses import (
+    MAE,
+    MSE,
+    NLL,
+    BinaryCrossEntropy,
+    BinaryFocal,
+    CategoricalHinge,
+    CosineDistance,
+    CrossEntropy,
+    Focal,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    Poisson,
+    Quantile,
+    SquaredHinge,
+)
 from pellucid.network.network import Network
 from pellucid.network.symbols import Input, shared
 from pellucid.optimizers import (
@@ -115,26 +146,36 @@ _PARTS = (
 )  # fmt: skip
 
 __all__ = [
-    "EMA", "L1", "L2", "LBFGS", "MSE", "SGD", "SWA", "Activation", "Adadelta", "Adagrad", "Adam",
-    "AdamW", "Add", "AveragedWeights", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Checkpoint",
-    "Concatenate", "Constant", "Conv2D", "Cosine", "CosineRestarts", "CrossEntropy", "Dense",
-    "Dropout", "EarlyStopping", "Embedding", "Exact", "ExponentialDecay", "FanInUniform", "Flatten",
-    "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "Input",
-    "InverseScaling", "InverseSizeNormal", "Layer", "LeCunNormal", "LeCunUniform", "LeakyReLU",
-    "Lion", "Loss", "MaxPool2D", "MultiStep", "NAdam", "Network", "Normal", "Observer", "OneCycle",
-    "Ones", "Optimizer", "Orthogonal", "PellucidError", "Penalty", "PolynomialDecay", "RAdam",
-    "RMSProp", "ReLU", "ReduceLROnPlateau", "Rescale", "Reshape", "Schedule", "Sigmoid", "Softmax",
-    "Standardize", "StepDecay", "Tanh", "TruncatedNormal", "Uniform", "WarmUp", "Zeros", "averaged",
+    "ELU", "EMA", "GELU", "L1", "L2", "LBFGS", "MAE", "MSE", "NLL", "SELU", "SGD", "SWA",
+    "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Add", "AveragedWeights", "AvgPool2D",
+    "BatchNorm", "BinaryCrossEntropy", "BinaryFocal", "CategoricalHinge", "Checkpoint",
+    "Concatenate", "Constant", "Conv2D", "Cosine", "CosineDistance", "CosineRestarts",
+    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Embedding", "Exact", "ExponentialDecay",
+    "FanInUniform", "Flatten", "Focal", "GaussianNoise", "GlorotNormal", "GlorotUniform",
+    "HardSigmoid", "HardSwish", "HeNormal", "HeUniform", "Hinge", "Huber", "Identity",
+    "Initializer", "Input", "InverseScaling", "InverseSizeNormal", "KLDivergence", "Layer",
+    "LeCunNormal", "LeCunUniform", "LeakyReLU", "Lion", "LogCosh", "LogSoftmax", "Loss",
+    "MaxPool2D", "Mish", "MultiStep", "NAdam", "Network", "Normal", "Observer", "OneCycle", "Ones",
+    "Optimizer", "Orthogonal", "PReLU", "PellucidError", "Penalty", "Poisson", "PolynomialDecay",
+    "Quantile", "RAdam", "RMSProp", "ReLU", "ReduceLROnPlateau", "Rescale", "Reshape", "Schedule",
+    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "SquaredHinge", "Standardize",
+    "StepDecay", "Swish", "Tanh", "TruncatedNormal", "Uniform", "WarmUp", "Zeros", "averaged",
     "find_learning_rate", "gradcheck", "mlp", "preset", "register", "set_threads", "shared",
 ]  # fmt: skip
 
 
-def mlp(sizes: list[int], activation: Activation | None = None, **options: Any) -> Network:
-    """A plain network of dense layers in one line.
+def mlp(sizes: list[int], activation: Layer | str | None = None, **options: Any) -> Network:
+    """A plain network of dense layers in one line; its activation is ReLU unless told.
 
     >>> mlp([64, 15, 10]).parameters["dense_1/W"].shape
     (64, 15)
+    >>> mlp([64, 15, 10], "leaky_relu 0.2")
+    <Network input → dense_1 → leaky_relu_1 → dense_2: 1,135 parameters>
     """
+    if isinstance(activation, str):
+        from pellucid.notation import parse_layers
+
+        (activation,) = parse_layers(activation)
     layers: list[Layer] = []
     for units in sizes[1:-1]:
         layers += [Dense(units), activation if activation is not None else ReLU()]

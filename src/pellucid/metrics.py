@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pellucid.description import Description, number, one_of
 from pellucid.errors import DataError, OptionError, ShapeError, did_you_mean
 from pellucid.random import Array
-from pellucid.targets import class_indices, row_weights
+from pellucid.targets import IGNORED, class_indices, row_weights
 
 Totals = NDArray[np.float64]
 
@@ -91,8 +91,7 @@ class Accuracy(Metric):
         return "binary_accuracy" if self.multilabel else "accuracy"
 
     def totals(self, y_true: Array, y_pred: Array, weight: Array | None = None) -> Totals:
-        truth, answer, _ = _answers(y_true, y_pred, self.multilabel)
-        w = _spread(weight, truth)
+        truth, answer, _, w = _answers(y_true, y_pred, weight, self.multilabel)
         right = (truth == answer).reshape(-1)
         return np.array([w @ right, w.sum()])
 
@@ -124,13 +123,12 @@ class TopK(Metric):
     def totals(self, y_true: Array, y_pred: Array, weight: Array | None = None) -> Totals:
         if y_pred.ndim < 2 or y_pred.shape[-1] < 2:
             raise ShapeError(f"{self!r} needs probabilities of 2 or more classes (B, K)")
-        truth, _, classes = _answers(y_true, y_pred, multilabel=False)
+        truth, _, classes, w = _answers(y_true, y_pred, weight, multilabel=False)
         true = truth.reshape(-1, 1)  # (N, 1)
         p = y_pred.reshape(-1, classes)  # (N, K)
         p_true = np.take_along_axis(p, true, axis=1)
         ahead = (p > p_true) | ((p == p_true) & (np.arange(classes) < true)) | np.isnan(p_true)
         right = ahead.sum(axis=1) < min(self.k, classes)
-        w = _spread(weight, truth)
         return np.array([w @ right, w.sum()])
 
     def value(self, totals: Totals) -> float:
@@ -169,12 +167,11 @@ class ClassCounts(Metric):
     @final
     def totals(self, y_true: Array, y_pred: Array, weight: Array | None = None) -> Totals:
         """The counts, (tp, fp, fn) of every class one after the other, (3K,)."""
-        truth, answer, classes = _answers(y_true, y_pred, self.multilabel)
+        truth, answer, classes, w = _answers(y_true, y_pred, weight, self.multilabel)
         if self.average == "binary" and classes != 2:
             raise ShapeError(
                 f'{self!r} is about two classes, not {classes}: average="macro" or "micro"'
             )
-        w = _spread(weight, truth)
         if self.multilabel:
             w = w.reshape(-1, classes)  # (N, K)
             yes, said = truth.reshape(w.shape), answer.reshape(w.shape)
@@ -402,8 +399,10 @@ def classification_report(y_true: Any, y_pred: Any, names: Any = None) -> str:
 # ---------------------------------------------------------------------------------------- helpers
 
 
-def _answers(y_true: Array, y_pred: Array, multilabel: bool) -> tuple[Array, Array, int]:
-    """True and predicted classes, one for each answer, and how many classes there are.
+def _answers(
+    y_true: Array, y_pred: Array, weight: Array | None, multilabel: bool
+) -> tuple[Array, Array, int, Totals]:
+    """True and predicted classes, one for each answer, how many classes, each answer's weight.
 
     With several labels a row both are bool (B, ..., K); else int64 (B, ...).
     """
@@ -414,9 +413,10 @@ def _answers(y_true: Array, y_pred: Array, multilabel: bool) -> tuple[Array, Arr
         if y_true.shape != y_pred.shape:
             raise ShapeError(_misfit(y_true, y_pred))
         truth, answer = y_true > 0.5, y_pred > 0.5
+        w = _spread(weight, truth)
         if multilabel:
-            return truth, answer, y_pred.shape[-1] if y_pred.ndim > 1 else 1
-        return truth.astype(np.int64), answer.astype(np.int64), 2
+            return truth, answer, y_pred.shape[-1] if y_pred.ndim > 1 else 1, w
+        return truth.astype(np.int64), answer.astype(np.int64), 2, w
     classes = y_pred.shape[-1]
     answer = y_pred.argmax(axis=-1)
     if y_true.shape == y_pred.shape:
@@ -425,10 +425,14 @@ def _answers(y_true: Array, y_pred: Array, multilabel: bool) -> tuple[Array, Arr
                 "target rows that do not sum to 1 are not of one class: for several labels a row "
                 "use multilabel=True"
             )
-        return y_true.argmax(axis=-1), answer, classes
+        return y_true.argmax(axis=-1), answer, classes, _spread(weight, answer)
     if y_true.shape != y_pred.shape[:-1]:
         raise ShapeError(_misfit(y_true, y_pred))
-    return class_indices(y_true, classes), answer, classes
+    ignored = y_true == IGNORED  # places without a target, as a loss prepares them
+    if not ignored.any():
+        return class_indices(y_true, classes), answer, classes, _spread(weight, answer)
+    indices = class_indices(np.where(ignored, 0, y_true), classes)
+    return indices, answer, classes, _spread(weight, answer, ~ignored)
 
 
 def _values(y_true: Array, y_pred: Array) -> tuple[Totals, Totals]:
@@ -451,10 +455,18 @@ def _misfit(y_true: Array, y_pred: Array) -> str:
     return text
 
 
-def _spread(weight: Array | None, truth: Array) -> Totals:
-    """The weights of the rows, repeated for each of a row's answers: (B,) → (N,)."""
-    w = row_weights(weight, len(truth))
-    return np.repeat(w, prod(truth.shape[1:]))
+def _spread(weight: Array | None, answer: Array, kept: Array | None = None) -> Totals:
+    """The weights of the rows, dealt out among each row's answers: (B,) → (N,).
+
+    Where some are not `kept`, the others share their row's weight.
+    """
+    w, n = row_weights(weight, len(answer)), prod(answer.shape[1:])
+    if kept is None:
+        return np.repeat(w, n)
+    kept = kept.reshape(len(answer), n)
+    each = w * n / np.maximum(kept.sum(axis=1), 1)
+    spread: Totals = (each[:, None] * kept).reshape(-1)
+    return spread
 
 
 def _divide(above: Totals, below: Totals) -> Totals:

@@ -12,12 +12,30 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from pellucid.errors import OptionError, did_you_mean
-from pellucid.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from pellucid.layers.activations import (
+    ELU,
+    GELU,
+    SELU,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 from pellucid.layers.base import Layer
 from pellucid.layers.convolution import Conv2D
 from pellucid.layers.dense import Dense
-from pellucid.layers.dropout import Dropout
 from pellucid.layers.embedding import Embedding
+from pellucid.layers.noise import Dropout, GaussianNoise
 from pellucid.layers.normalization import BatchNorm
 from pellucid.layers.pooling import AvgPool2D, MaxPool2D
 from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
@@ -45,19 +63,32 @@ WORDS = {
     "embedding": Word(Embedding, "input_dim output_dim"),
     "relu": Word(ReLU),
     "leaky_relu": Word(LeakyReLU, "negative_slope"),
+    "prelu": Word(PReLU),
+    "elu": Word(ELU, "alpha"),
+    "selu": Word(SELU),
+    "gelu": Word(GELU),
+    "silu": Word(SiLU),
+    "mish": Word(Mish),
+    "softplus": Word(Softplus, "beta"),
+    "hard_sigmoid": Word(HardSigmoid),
+    "hard_swish": Word(HardSwish),
     "sigmoid": Word(Sigmoid),
     "tanh": Word(Tanh),
+    "softsign": Word(Softsign),
     "softmax": Word(Softmax),
+    "log_softmax": Word(LogSoftmax),
     "identity": Word(Identity),
     "max_pool2d": Word(MaxPool2D, "pool_size strides"),
     "avg_pool2d": Word(AvgPool2D, "pool_size strides"),
     "batch_norm": Word(BatchNorm, "momentum epsilon"),
     "dropout": Word(Dropout, "rate"),
+    "gaussian_noise": Word(GaussianNoise, "stddev"),
     "flatten": Word(Flatten),
     "reshape": Word(Reshape, "shape..."),
     "rescale": Word(Rescale, "scale offset"),
     "standardize": Word(Standardize),
 }
+SYNONYMS = {"swish": "silu"}
 
 
 def parse_layers(text: str) -> list[Layer]:
@@ -100,6 +131,7 @@ def describe_words() -> str:
 
 def _layer(part: str, place: str) -> Layer:
     name, *numbers = part.split() or [""]
+    name = SYNONYMS.get(name, name)
     if not name:
         raise OptionError(f"{place} is missing: there is nothing between two commas or at the end")
     if name not in WORDS:

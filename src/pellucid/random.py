@@ -9,16 +9,18 @@ al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
+from math import factorial, log, pi, prod, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import OptionError
+from pellucid.special import polynomial
 
 Array = NDArray[Any]
 _MASK64 = 2**64 - 1
+_BLOCK = 8192  # pairs of normals made together: their arrays stay in the cache
 
 
 @lru_cache(maxsize=4096)
@@ -96,14 +98,66 @@ class Stream:
         return (low + (high - low) * unit).reshape(shape)
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Array:
-        """Normal float64 by Box and Muller's transform (1958) of pairs of uniforms."""
+        """Normal float64 by Box and Muller's transform (1958) of pairs of uniforms.
+
+        ::
+
+            z₁ = √(−2 log(1 − u)) cos 2πv        z₂ = √(−2 log(1 − u)) sin 2πv
+
+        The logarithm, cosine and sine below are made of +, −, ×, ÷ and √ alone, which are rounded
+        alike everywhere: so the bits are those of any other engine and machine.
+        """
         count = prod(shape)
         half = -(-count // 2)
-        radius = np.sqrt(-2.0 * np.log1p(-self.uniform((half,))))
-        angle = 2.0 * np.pi * self.uniform((half,))
-        z = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
-        return (mean + std * z).reshape(shape)
+        u, v = self.uniform((half,)), self.uniform((half,))
+        z = np.empty((2, half))
+        for start in range(0, half, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            radius = np.sqrt(-2.0 * _log(1.0 - u[block]))
+            z[:, block] = _circle(v[block])
+            z[:, block] *= radius
+        return (mean + std * z.reshape(-1)[:count]).reshape(shape)
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """0 … count-1 in random order: the order of `count` random words."""
         return np.argsort(self.words(count)).astype(np.int64, copy=False)
+
+
+_LOG = [1 / (2 * k + 1) for k in range(10, -1, -1)]
+_SIN = [(-1) ** k / factorial(2 * k + 1) for k in range(8, -1, -1)]
+_COS = [(-1) ** k / factorial(2 * k) for k in range(8, -1, -1)]
+
+
+def _log(x: Array) -> Array:
+    """Log x for normal x in (0, 1].
+
+    With x = m 2ᵉ and m in [√½, √2), and s = (m − 1)/(m + 1) in ±0.1716::
+
+        log x = e log 2 + 2 artanh s        artanh s = s (1 + s²/3 + s⁴/5 + …)
+    """
+    m, e = np.frexp(x)  # m in [½, 1)
+    low = m < sqrt(0.5)
+    m = m + m * low
+    s = (m - 1.0) / (m + 1.0)
+    y: Array = polynomial(_LOG, s * s)
+    y *= s
+    y *= 2.0
+    y += (e - low) * log(2.0)
+    return y
+
+
+def _circle(turns: Array) -> Array:
+    """Cos 2πv and sin 2πv for v in [0, 1): (2, n).
+
+    4v = q + r with a whole q and r in [−½, ½], exactly; with φ = rπ/2 in ±π/4 the angle is
+    φ + qπ/2, and every quarter turn makes (cos, sin) into (−sin, cos).
+    """
+    quarters = 4.0 * turns
+    q = np.floor(quarters + 0.5)
+    angle = (quarters - q) * (pi / 2)
+    square = angle * angle
+    sine, cosine = polynomial(_SIN, square) * angle, polynomial(_COS, square)
+    odd, half = q % 2 == 1, q % 4 >= 2
+    x, y = np.where(odd, -sine, cosine), np.where(odd, cosine, sine)
+    turn = 1.0 - 2.0 * half
+    return np.stack([x * turn, y * turn])

@@ -16,6 +16,7 @@ from pellucid.layers.base import as_float
 
 Array = NDArray[Any]
 RowShape = tuple[int | None, ...]  # a row's shape; None where a length is not known beforehand
+IGNORED = int(np.iinfo(np.int64).min)  # among prepared class indices: no target at this place
 
 
 def row_shares(sample_weight: Any, rows: int) -> NDArray[np.float64]:
@@ -40,6 +41,11 @@ def row_weights(sample_weight: Any, rows: int) -> NDArray[np.float64]:
         where = first_of(weight < 0)
         raise DataError(f"{place_text(where)}: sample weight {weight[where]:g} is negative")
     return weight
+
+
+def counted_weight(sample_weight: Any, counted: Array | None, rows: int) -> Any:
+    """What rows weigh of whose targets only a share counts; `sample_weight` itself where all do."""
+    return sample_weight if counted is None else row_weights(sample_weight, rows) * counted
 
 
 def class_indices(y_true: Any, classes: int) -> NDArray[np.int64]:
@@ -120,6 +126,19 @@ def same_shape(y: Array, expected: RowShape, loss: object, output: RowShape | No
     )
 
 
+def binary_targets(y_true: Any, output: RowShape, loss: object) -> Array:
+    """Targets in the shape of the outputs, each between 0 and 1."""
+    y = finite_floats(same_shape(as_targets(y_true), output, loss))
+    bad = (y < 0) | (y > 1)
+    if bad.any():
+        where = first_of(bad)
+        raise DataError(
+            f"{place_text(where)}: target {y[where]:g} is not between 0 and 1; for classes "
+            "0, 1, 2, …: CrossEntropy()"
+        )
+    return y
+
+
 def probability_rows(y: Array) -> Array:
     """`y` (..., K) if it is not negative and its last axis sums to 1, as one-hot rows do."""
     if (y < 0).any():
@@ -134,6 +153,19 @@ def probability_rows(y: Array) -> Array:
             "several labels a row: BinaryCrossEntropy()"
         )
     return y
+
+
+def one_hot_indices(y: Array) -> NDArray[np.int64]:
+    """The classes of rows (..., K) of one 1 and zeros."""
+    wrong = (y.max(axis=-1) != 1) | (y.sum(axis=-1) != 1)
+    if wrong.any():
+        where = first_of(wrong)
+        raise DataError(
+            f"{place_text(where)}: targets are probabilities of several classes, and one class is "
+            "needed: a class index, or a row of one 1 and zeros"
+        )
+    indices: NDArray[np.int64] = y.argmax(axis=-1)
+    return indices
 
 
 def first_of(bad: Array) -> tuple[int, ...]:

@@ -204,7 +204,7 @@ def _names(order: list[Symbol]) -> list[str]:
 def snake(kind: type) -> str:
     """A class name in lower case: ``BatchNorm`` → ``batch_norm``, ``Conv2D`` → ``conv2d``."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{2})", "_", kind.__name__)
-    return words.lower().replace("re_lu", "relu")
+    return words.lower().replace("re_lu", "relu").replace("si_lu", "silu")
 
 
 def _named_outputs(

@@ -12,6 +12,7 @@ from pellucid.errors import DataError
 from pellucid.losses import Loss
 from pellucid.network.arrays import as_array, check_finite, named
 from pellucid.network.network import Network
+from pellucid.targets import counted_weight
 
 Array = NDArray[Any]
 
@@ -41,11 +42,35 @@ def as_data(
     for name, value in named(y, list(losses), "y").items():
         targets[name] = prepared(losses[name], value, net, name, rows)
     weight = as_weight(sample_weight, rows)
+    counted = _counted(net, y)
     if class_weight is not None:
-        weight = class_weights(class_weight, next(iter(targets.values())), weight)
+        weight = class_weights(class_weight, next(iter(targets.values())), weight, counted)
+    weight = counted_weight(weight, counted, rows)
     if weight is not None:
         check_spread(weight, net.dtype)
     return Data(inputs, targets, weight)
+
+
+def _counted(net: Network, y: Any) -> Array | None:
+    """The share of each row's targets that counts; None where all do.
+
+    There is one weight a row, so several outputs have to leave out the same.
+    """
+    losses, specs = net.losses, net.graph.output_specs
+    shares = {
+        name: losses[name].counted(value, specs[name].shape)
+        for name, value in named(y, list(losses), "y").items()
+    }
+    (output, first), *others = shares.items()
+    for name, other in others:
+        same = first is other if first is None or other is None else np.array_equal(first, other)
+        if not same:
+            raise DataError(
+                f"the targets of {output!r} and {name!r} leave out different rows (ignore_index), "
+                "and a row has one weight for all outputs: leave out the same rows of each, or "
+                "train them apart"
+            )
+    return first
 
 
 def prepared(loss: Loss, y: Any, net: Network, name: str, rows: int) -> Array:
@@ -86,11 +111,18 @@ def check_spread(weight: Array, dtype: Any) -> None:
         )
 
 
-def class_weights(class_weight: Any, targets: Array, weight: Array | None) -> Array:
+def class_weights(
+    class_weight: Any, targets: Array, weight: Array | None, counted: Array | None = None
+) -> Array:
     """Row weights from class weights: a dict or sequence by class index, or "balanced".
 
-    "balanced" gives class c the weight n / (K·n_c), so every class counts the same in total.
+    "balanced" gives class c the weight n / (K·n_c), so every class counts the same in total. Rows
+    of which nothing is `counted` have no class.
     """
+    if counted is not None and counted.ndim == targets.ndim:
+        by_row = np.zeros(len(targets))
+        by_row[counted > 0] = class_weights(class_weight, targets[counted > 0], None)
+        return by_row if weight is None else by_row * weight
     if targets.ndim != 1 or targets.dtype.kind not in "iu":
         raise DataError("class_weight needs one class index a row; use sample_weight instead")
     classes, counts = np.unique(targets, return_counts=True)

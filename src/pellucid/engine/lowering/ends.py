@@ -53,7 +53,7 @@ def _opcode(loss: Loss, p: Buffer, kind: Kind) -> str | None:
         return "mse"
     if type(loss) is BinaryCrossEntropy and loss.positive_weight is None and kind.shape == p.shape:
         return "binary_cross_entropy"
-    if type(loss) is CrossEntropy and len(p.shape) == 1:
+    if type(loss) is CrossEntropy and not loss.label_smoothing and len(p.shape) == 1:
         if kind == Kind((), True):
             return "cross_entropy"
         if kind == Kind(p.shape, False):

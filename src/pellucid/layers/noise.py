@@ -1,6 +1,7 @@
-"""Dropout: train many thinned networks at once, so that no unit leans on one other.
+"""Noise in training: layers that make a network work with less, or with less exact, numbers.
 
-In training each value is kept with probability q = 1 − rate and then divided by q::
+**Dropout** trains many thinned networks at once, so that no unit leans on one other. In training
+each value is kept with probability q = 1 − rate and then divided by q::
 
     y = x · m / q        m = 1 with probability q, else 0
 
@@ -9,6 +10,9 @@ dropped and nothing needs scaling ("inverted" dropout; Srivastava et al., JMLR 2
 mask, y is linear in x::
 
     dx = dy · m / q
+
+**GaussianNoise** moves every value a little, so that no answer hangs on the last digits of its
+input: y = x + n with normal n of mean 0, and dx = dy.
 """
 
 from __future__ import annotations
@@ -55,3 +59,37 @@ class Dropout(Layer):
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array:
         mask: Array | None = cache.mask
         return dy if mask is None else dy * mask
+
+
+@dataclass(frozen=True, repr=False)
+class GaussianNoise(Layer):
+    """Adds normal noise of mean 0 in training; does nothing in inference.
+
+    Parameters
+    ----------
+    stddev : float
+        Its standard deviation, 0 or more. Aliases: std, sigma.
+
+    >>> GaussianNoise(0.1)([[1.0, 2.0]])
+    array([[1., 2.]])
+    """
+
+    stddev: float
+
+    aliases: ClassVar[dict[str, str]] = {"std": "stddev", "sigma": "stddev"}
+
+    def __post_init__(self) -> None:
+        number(self, "stddev", at_least=0)
+
+    def output_spec(self, *inputs: Spec) -> Spec:
+        return Spec(single(inputs, self).shape)
+
+    def forward(self, x: Array, p: Views, cache: Cache) -> Array:
+        if not cache.training or self.stddev == 0:
+            return x
+        noise = cache.random().normal(x.shape, std=self.stddev).astype(x.dtype, copy=False)
+        y: Array = x + noise
+        return y
+
+    def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array:
+        return dy

@@ -16,13 +16,11 @@ ReLU        max(z, 0)                    1 where z > 0, else 0
 LeakyReLU   z where z > 0, else s·z      1 where z > 0, else s
 Sigmoid     1 / (1 + e⁻ᶻ)                a (1 − a)
 Tanh        (eᶻ − e⁻ᶻ) / (eᶻ + e⁻ᶻ)      1 − a²
-Softmax     eᶻᵢ / Σⱼ eᶻʲ                 aᵢ (δᵢⱼ − aⱼ)
 ==========  ===========================  ======================
 
 ReLU and LeakyReLU have a corner at 0, where any number between the two slopes would do; theirs is
-the left one. Softmax is not elementwise: with ∂aⱼ/∂zᵢ = aⱼ (δᵢⱼ − aᵢ) from the table::
-
-    dzᵢ = Σⱼ daⱼ aⱼ (δᵢⱼ − aᵢ) = aᵢ (daᵢ − Σⱼ daⱼ aⱼ)
+the left one. The files beside this one go on: `smooth` (ELU, GELU, SiLU and their like),
+`piecewise` (PReLU, HardSwish), `softmax`, which is not elementwise.
 """
 
 from __future__ import annotations
@@ -34,8 +32,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.description import number
-from pellucid.errors import OptionError, ShapeError
-from pellucid.layers.base import Array, Cache, Layer, Spec, Views, as_float, shape_text, single
+from pellucid.layers.base import Array, Cache, Layer, Spec, Views, as_float, single
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,68 +187,3 @@ class Tanh(Activation):
     def slope(self, z: Array, a: Array) -> Array:
         slope: Array = 1 - a * a
         return slope
-
-
-@dataclass(frozen=True, repr=False)
-class Softmax(Layer):
-    """Scores to probabilities: positive, and 1 in sum along an axis.
-
-    Its greatest score is subtracted from each row first, which changes nothing but that e^z cannot
-    overflow. An infinite score takes all, and several share; a row of −∞ is uniform, as all equal
-    scores are.
-
-    Parameters
-    ----------
-    axis : int, default -1
-        The axis of the classes. Axis 0, the batch, is refused.
-
-    >>> Softmax()(np.array([[0.0, 0.0], [1e4, -1e4]]))
-    array([[0.5, 0.5],
-           [1. , 0. ]])
-    """
-
-    axis: int = -1
-
-    aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
-    initialization: ClassVar[str | None] = "glorot"
-    squashes: ClassVar[str | None] = "probabilities"
-
-    def __post_init__(self) -> None:
-        number(self, "axis", integer=True)
-        if self.axis == 0:
-            raise OptionError("Softmax: axis 0 is the batch; the classes are usually axis -1")
-
-    def output_spec(self, *inputs: Spec) -> Spec:
-        shape = single(inputs, self).shape
-        if abs(self.axis) > len(shape):
-            raise ShapeError(f"{self!r} has no axis {self.axis} in {shape_text(shape)}")
-        if shape[self.axis % (len(shape) + 1) - 1] == 0:
-            raise ShapeError(f"{self!r} needs one class or more, not {shape_text(shape)}")
-        return Spec(shape)
-
-    def forward(self, x: Array, p: Views, cache: Cache) -> Array:
-        top = x.max(axis=self.axis, keepdims=True)
-        if not np.isfinite(top).all():
-            # ∞ − ∞ is not a number; the limit of ever greater scores is
-            x = np.where(np.isinf(top), np.where(x == top, 0, -np.inf), x).astype(x.dtype)
-            top = np.where(np.isinf(top), 0, top).astype(x.dtype)
-        a: Array = np.exp(x - top)
-        a /= a.sum(axis=self.axis, keepdims=True)
-        cache.a = a
-        return a
-
-    def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array:
-        a: Array = cache.a
-        dz: Array = a * (dy - (dy * a).sum(axis=self.axis, keepdims=True))
-        return dz
-
-    def derivative(self, z: Any) -> Array:
-        """All ∂aᵢ/∂zⱼ, the axis of the classes last: (..., K) → (..., K, K).
-
-        >>> Softmax().derivative([0, 0])
-        array([[ 0.25, -0.25],
-               [-0.25,  0.25]])
-        """
-        a = np.moveaxis(self.forward(as_float(z), Views({}), Cache()), self.axis, -1)
-        jacobian: Array = a[..., :, None] * (np.eye(a.shape[-1], dtype=a.dtype) - a[..., None, :])
-        return jacobian
