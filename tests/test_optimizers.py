@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import pellucid.optimizers.base
 import pellucid.optimizers.runs
@@ -16,6 +19,7 @@ from pellucid.description import Description
 from pellucid.errors import OptionError
 from pellucid.optimizers import (
     EMA,
+    LBFGS,
     SGD,
     SWA,
     Adadelta,
@@ -373,6 +377,140 @@ def test_read_as_the_paper_does():
         np.testing.assert_allclose(slots["v"], v, rtol=1e-14)
 
 
+def test_lion_is_its_papers_recursion():
+    """Chen et al.'s algorithm 2, in fifty digits."""
+    mp = mpmath.mp.clone()
+    mp.dps = 50
+    rate, beta_1, beta_2, decay = mp.mpf(0.02), mp.mpf(0.9), mp.mpf(0.99), mp.mpf(0.3)
+    ours = np.random.default_rng(0).normal(size=SIZE)
+    theirs, m = [mp.mpf(x) for x in ours], [mp.mpf(0)] * SIZE
+    optimizer = Lion(0.02, weight_decay=0.3)
+    slots = new_slots(optimizer, ours)
+    for t in range(1, 61):
+        g = gradient_of(ours)
+        optimizer.apply(ours, g, slots, t, RUNS)
+        for start, stop, decays in RUNS:
+            for i in range(start, stop):
+                c = beta_1 * m[i] + (1 - beta_1) * mp.mpf(g[i])
+                theirs[i] -= rate * (mp.sign(c) + decay * decays * theirs[i])
+                m[i] = beta_2 * m[i] + (1 - beta_2) * mp.mpf(g[i])
+        np.testing.assert_allclose(ours[:30], [float(x) for x in theirs[:30]], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(slots["m"][:30], [float(x) for x in m[:30]], rtol=1e-12)
+
+
+def test_nadams_product_of_momenta_goes_on_for_ever():
+    optimizer = NAdam(beta_1=0.9, momentum_decay=0.01)
+    peer = torch.optim.NAdam([p := torch.ones(3, requires_grad=True)], momentum_decay=0.01)
+    theta, slots = np.ones(3), new_slots(optimizer, np.ones(3))
+    for t in range(1, 1200):  # the product vanishes at about 370
+        g = np.array([1.0, -2.0, 0.5]) * math.sin(t)
+        optimizer.apply(theta, g, slots, t, [Run(0, 3, True)])
+        p.grad = torch.tensor(g)
+        peer.step()
+    np.testing.assert_allclose(theta, p.detach().numpy(), rtol=1e-12)
+    optimizer.apply(theta, g, slots, 10**9, [Run(0, 3, True)])  # at once
+
+
+def test_rmsprop_does_not_take_the_root_of_less_than_nothing():
+    """A constant gradient has no variance, and rounding makes it a little negative."""
+    optimizer = RMSProp(1e-9, rho=0.9, centered=True)
+    for dtype in (np.float32, np.float64):
+        theta = np.ones(1000, dtype)
+        slots, g = new_slots(optimizer, theta), np.linspace(0.1, 3, 1000).astype(dtype)
+        for t in range(1, 400):
+            optimizer.apply(theta, g, slots, t, [Run(0, 1000, True)])
+        assert (slots["v"] < slots["a"] ** 2).any()
+        assert np.isfinite(theta).all()
+
+
+# ------------------------------------------------------------------------- kept short, averaged
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "axis"), [((6, 5), -1), ((3, 3, 2, 4), -1), ((5, 6), 0)])
+def test_max_norm_is_pytorchs_renorm(shape, axis, dtype):
+    w = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    theta = np.concatenate([[9.0], w.ravel(), [9.0]]).astype(dtype)
+    runs = Runs([Run(1, len(theta) - 1, True)], [Incoming.of(1, shape, axis)])
+    SGD(max_norm=1.3).shorten(theta, runs)
+    expected = torch.renorm(torch.tensor(w), 2, axis % len(shape), 1.3).numpy()
+    found = theta[1:-1].reshape(shape)
+    np.testing.assert_allclose(found, expected, rtol=2e-7)
+    np.testing.assert_array_equal(theta[[0, -1]], 9)
+    others = tuple(i for i in range(len(shape)) if i != axis % len(shape))
+    norms = np.sqrt((found.astype(float) ** 2).sum(axis=others))
+    before = np.sqrt((w.astype(float) ** 2).sum(axis=others))
+    assert (norms <= 1.3 * (1 + 4 * np.finfo(dtype).eps)).all()
+    assert (before > 1.3).any()
+    np.testing.assert_array_equal(found.swapaxes(0, axis)[before <= 1.3],
+                                  w.swapaxes(0, axis)[before <= 1.3])  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e-200, 1e200])
+def test_max_norm_of_any_size(size):
+    theta = np.full(6, size)
+    SGD(max_norm=2.0).shorten(theta, Runs([Run(0, 6, True)], [Incoming.of(0, (3, 2), -1)]))
+    expected = size if size < 1 else 2 / math.sqrt(3)
+    np.testing.assert_allclose(theta, expected, rtol=1e-14)
+
+
+def test_max_norm_must_know_the_units():
+    with pytest.raises(OptionError, match="which weights lead into which unit"):
+        SGD(max_norm=1.0).apply(np.ones(3), np.ones(3), {}, 1, [Run(0, 3, True)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("average", "options"),
+    [
+        (SWA(), {}),
+        (SWA(start=4, every=3), {}),
+        (EMA(0.9), {"multi_avg_fn": get_ema_multi_avg_fn(0.9)}),
+        (EMA(0.3, every=2), {"multi_avg_fn": get_ema_multi_avg_fn(0.3)}),
+        (EMA(0.999, start=7), {"multi_avg_fn": get_ema_multi_avg_fn(0.999)}),
+    ],
+    ids=repr,
+)
+def test_averages_are_pytorchs(average, options, dtype):
+    optimizer = SGD(0.05, average=average)
+    theta = np.random.default_rng(0).normal(size=SIZE).astype(dtype)
+    slots = new_slots(optimizer, theta)
+    model = torch.nn.Linear(30, 1, bias=False, dtype=torch.tensor(theta).dtype)
+    peer, begun = AveragedModel(model, **options), 0
+    for t in range(1, 61):
+        optimizer.apply(theta, gradient_of(theta).astype(dtype), slots, t, RUNS)
+        if t > average.start and (t - average.start) % average.every == 0:
+            begun += 1
+            with torch.no_grad():
+                model.weight[...] = torch.tensor(theta[:30])
+            peer.update_parameters(model)
+        if begun:
+            found = peer.module.weight.detach().numpy()[0]
+            eps = np.finfo(dtype).eps
+            np.testing.assert_allclose(slots["average"][:30], found, rtol=60 * eps, atol=60 * eps)
+        assert (slots["samples"][:30] == begun).all()
+        assert not slots["samples"][FROZEN].any()
+
+
+def test_an_average_begins_where_an_entry_begins():
+    """A stretch that is released later has an average of its own samples alone."""
+    optimizer = SGD(1.0, average=SWA())
+    theta, slots = np.zeros(4), new_slots(optimizer, np.zeros(4))
+    for t in range(1, 5):
+        optimizer.apply(
+            theta, -np.ones(4), slots, t, [Run(0, 2, True)] if t < 4 else [Run(0, 4, True)]
+        )
+    np.testing.assert_array_equal(theta, [4, 4, 1, 1])
+    np.testing.assert_array_equal(slots["average"], [2.5, 2.5, 1, 1])
+    np.testing.assert_array_equal(slots["samples"], [4, 4, 1, 1])
+
+
+def test_a_field_changes_no_bit_of_the_weights():
+    plain = trajectory(Adam(0.02))
+    np.testing.assert_array_equal(trajectory(Adam(0.02, average=EMA(0.9))), plain)
+    np.testing.assert_array_equal(trajectory(Adam(0.02, max_norm=1e9)), plain)
+
+
 def test_numpy_scalars_do_not_widen_float32():
     optimizer = Adam(
         np.float64(0.01), np.float64(0.9), np.float64(0.99), np.float64(1e-8),
@@ -415,7 +553,9 @@ def test_an_optimizer_of_ones_own():
 
 
 @pytest.mark.parametrize("rate", [0, -0.1, np.nan, np.inf, "fast", None, True, [0.1]])
-@pytest.mark.parametrize("cls", [SGD, Adam, AdamW])
+@pytest.mark.parametrize(
+    "cls", [SGD, Adam, AdamW, Adagrad, RMSProp, Adadelta, NAdam, RAdam, Lion, LBFGS]
+)
 def test_learning_rate_is_checked(cls, rate):
     with pytest.raises(OptionError, match=f"{cls.__name__}: learning_rate must be a finite number"):
         cls(learning_rate=rate)
@@ -440,6 +580,35 @@ def test_learning_rate_is_checked(cls, rate):
         (Adam, {"learning_rat": 0.9}, "Did you mean 'learning_rate'"),
         (Adam, {"lr": 0.1, "learning_rate": 0.1}, "one option"),
         (AdamW, {"weight_decay": "x"}, "weight_decay"),
+        (Adam, {"amsgrad": 1}, "amsgrad must be True or False"),
+        (Adam, {"max_norm": 0}, "max_norm"),
+        (Adam, {"average": 0.999}, r"average must be EMA\(decay\) or SWA"),
+        (Adam, {"betas": (0.9, 0.99)}, "beta_1= and beta_2="),
+        (Adam, {"use_ema": True}, r"average=EMA"),
+        (EMA, {"decay": 1.0}, "decay"),
+        (EMA, {"every": 0}, "every"),
+        (SWA, {"start": -1}, "start"),
+        (SWA, {"decay": 0.5}, "SWA has no option 'decay'"),
+        (NAdam, {"momentum_decay": -1}, "momentum_decay"),
+        (NAdam, {"decoupled": 1}, "decoupled_weight_decay must be True or False"),
+        (RAdam, {"beta_2": 1}, "beta_2"),
+        (Lion, {"beta_1": 1}, "beta_1"),
+        (Lion, {"epsilon": 1e-8}, "Lion has no option 'epsilon'"),
+        (Adagrad, {"initial_accumulator_value": -1}, "initial_accumulator_value"),
+        (Adagrad, {"lr_decay": 0.1}, "InverseScaling"),
+        (RMSProp, {"rho": 1}, "rho"),
+        (RMSProp, {"alpha": 0.9, "rho": 0.9}, "one option"),
+        (RMSProp, {"momentum": 1}, "momentum"),
+        (RMSProp, {"centred": True}, "Did you mean 'centered'"),
+        (Adadelta, {"eps": 0}, "epsilon"),
+        (LBFGS, {"history_size": 0}, "history_size"),
+        (LBFGS, {"max_iter": 1.5}, "max_iter"),
+        (LBFGS, {"tolerance_grad": -1}, "tolerance_grad"),
+        (LBFGS, {"line_search_fn": None}, "strong Wolfe"),
+        (LBFGS, {"max_eval": 25}, "max_iter="),
+        (LBFGS, {"weight_decay": 0.1}, r"penalty=L2"),
+        (LBFGS, {"clip_norm": 1.0}, "another function's"),
+        (LBFGS, {"average": EMA()}, "another function's"),
     ],
 )
 def test_options_are_checked(cls, options, message):
@@ -456,6 +625,15 @@ def test_slots_and_names():
     assert SGD().slot_names() == ()
     assert SGD(momentum=0.9).slot_names() == ("velocity",)
     assert Adam().slot_names() == AdamW().slot_names() == ("m", "v")
+    assert Adam(amsgrad=True).slot_names() == ("m", "v", "v_max")
+    assert SGD(average=SWA()).slot_names() == ("average", "samples")
+    assert LBFGS(history_size=2).slot_names() == ("s1", "s2", "y1", "y2")
+    for name, cls in [("adagrad", Adagrad), ("rmsprop", RMSProp), ("adadelta", Adadelta),
+                      ("nadam", NAdam), ("radam", RAdam), ("lion", Lion), ("lbfgs", LBFGS)]:  # fmt: skip
+        assert as_optimizer(name) == cls()
+    assert as_optimizer("amsgrad") == Adam(amsgrad=True)
+    assert RMSProp(alpha=0.9, eps=1e-3, lr=0.1) == RMSProp(0.1, rho=0.9, epsilon=1e-3)
+    assert EMA(momentum=0.9) == EMA(0.9)
     assert as_optimizer("sgd") == SGD(0.01)
     assert as_optimizer("adam") == Adam(lr=1e-3, eps=1e-8, beta1=0.9, beta2=0.999)
     assert as_optimizer("adamw") == AdamW(weight_decay=0.01)

@@ -132,16 +132,17 @@ class Optimizer(Description, ABC):
                     setattr(vectors, name, slot[block])
                 decay = self.weight_decay if decays else 0.0
                 self.update(theta[block], g[block], vectors, rate, t, decay)
-            self.finish(theta, slots, t, runs)
+        self.finish(theta, slots, t, runs)
 
     @final
     def finish(self, theta: Array, slots: dict[str, Array], t: int, runs: tuple[Run, ...]) -> None:
         """What comes after the step: weights that are too long are shortened, then averaged."""
-        if self.max_norm is not None:
-            self.shorten(theta, runs)
-        if self.average is not None and self.average.due(t):
-            for block, _ in blocks(runs, False):
-                self.average.add(theta[block], *(slots[name][block] for name in SLOTS))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if self.max_norm is not None:
+                self.shorten(theta, runs)
+            if self.average is not None and self.average.due(t):
+                for block, _ in blocks(runs, False):
+                    self.average.add(theta[block], *(slots[name][block] for name in SLOTS))
 
     @final
     def rate(self, step: int) -> float:

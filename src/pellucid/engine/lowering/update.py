@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.engine.lowering.base import Array, Call, View
 from pellucid.engine.opcodes import Buffer, Moment
-from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, Run, joined
+from pellucid.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, Run, joined
 from pellucid.penalties import L1, L2
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def lower_update(low: Lowering) -> None:
     net, emit = low.net, low.emit
     optimizer, penalty = net.optimizer, net.penalty
     assert optimizer is not None
+    if isinstance(optimizer, LBFGS):  # makes its updates itself, and refuses a single one in words
+        low.call(_called(low))
+        return
     known = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)
     if not known or type(penalty) not in (type(None), L1, L2):
         low.table.called.append(f"the penalty {penalty!r}" if known else f"{optimizer!r}")
