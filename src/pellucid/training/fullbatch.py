@@ -63,6 +63,7 @@ class FullBatch(Program):
         self._total = weight_of(whole.weight, whole.order, whole.cuts[0], whole.cuts[-1])
         self._runs = self.net.stretches()
         self._last: tuple[Array, Evaluation] | None = None
+        self._step: Array = np.zeros(0)  # what the latest search changed
 
     # ---- one look at all rows --------------------------------------------------------------
 
@@ -144,14 +145,40 @@ class FullBatch(Program):
     def _iterate(self, here: Evaluation, on_phase: OnPhase | None) -> Evaluation | None:
         """One iteration: a direction, a step along it, what was learnt. None: no way down."""
         net, solver = self.net, self.solver
-        size, tolerance, slots = solver.history_size, solver.tolerance_change, net.slots
-        d = direction(here.gradient, slots, size)
-        slope = inner(here.gradient, d)
-        if slope > -tolerance:
+        tolerance, slots = solver.tolerance_change, net.slots
+        found = self._search(here, on_phase)
+        if found is not None and not found.t and slots["s1"].any():
+            for slot in slots.values():  # what was remembered misleads: straight down, then
+                slot.fill(0)
+            found = self._search(here, on_phase)
+        if found is None:
             self.reason = f"converged: the slope of the loss is within {tolerance:g}"
             return None
+        after: Evaluation = found.found
+        self._last = net.parameters.vector.copy(), after
+        if not found.t:
+            self.reason = "converged: no step lowers the loss any more"
+            return None
+        remember(slots, solver.history_size, self._step, after.gradient - here.gradient)
+        if after.state.size:
+            net.state.vector[...] = after.state
+        net.updates += 1
+        self._check_gradient(after)
+        if not self.reason and abs(after.objective - here.objective) < tolerance:
+            self.reason = f"converged: the loss changes by less than {tolerance:g}"
+        elif not self.reason and float(np.abs(self._step).max()) <= tolerance:
+            self.reason = f"converged: no weight changes by more than {tolerance:g}"
+        return after
+
+    def _search(self, here: Evaluation, on_phase: OnPhase | None) -> Point | None:
+        """Takes a step along the solver's direction; None where that does not lead down."""
+        net, solver = self.net, self.solver
+        d = direction(here.gradient, net.slots, solver.history_size)
+        slope = inner(here.gradient, d)
+        if slope > -solver.tolerance_change:
+            return None
         t = solver.rate(net.updates)
-        if not slots["s1"].any():  # nothing is known of the right size yet
+        if not net.slots["s1"].any():  # nothing is known of the right size yet
             t *= min(1.0, 1.0 / float(np.abs(here.gradient).sum(dtype=np.float64)))
         theta = net.parameters.vector.copy()
 
@@ -160,29 +187,15 @@ class FullBatch(Program):
             found = self.look(on_phase)
             return Point(t, found.objective, inner(found.gradient, d), found)
 
+        start, longest = Point(0.0, here.objective, slope, here), float(np.abs(d).max())
         try:
-            origin = Point(0.0, here.objective, slope, here)
-            found = strong_wolfe(at, origin, t, float(np.abs(d).max()), tolerance)
+            found = strong_wolfe(at, start, t, longest, solver.tolerance_change)
         except BaseException:
             self._move(theta, 0.0, d)
             raise
         self._move(theta, found.t, d)
-        after: Evaluation = found.found
-        self._last = net.parameters.vector.copy(), after
-        if not found.t:
-            self.reason = "converged: no step lowers the loss any more"
-            return None
-        step = found.t * d
-        remember(slots, size, step, after.gradient - here.gradient)
-        if after.state.size:
-            net.state.vector[...] = after.state
-        net.updates += 1
-        self._check_gradient(after)
-        if not self.reason and abs(after.objective - here.objective) < tolerance:
-            self.reason = f"converged: the loss changes by less than {tolerance:g}"
-        elif not self.reason and float(np.abs(step).max()) <= tolerance:
-            self.reason = f"converged: no weight changes by more than {tolerance:g}"
-        return after
+        self._step = found.t * d
+        return found
 
     def _move(self, theta: Array, t: float, d: Array) -> None:
         """Sets the weights to θ + t·d, within the runs."""
@@ -199,6 +212,9 @@ class FullBatch(Program):
 
     def infer(self, inputs: Arrays, keep: Sequence[str] | None = None) -> Arrays:
         return self.inner.infer(inputs, keep)
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        return self.inner.predict(inputs)
 
     def begin(self) -> None:
         self.inner.begin()
