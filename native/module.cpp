@@ -8,6 +8,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
+#include <cstring>
 #include <optional>
 #include <stdexcept>
 
@@ -99,6 +101,22 @@ double call_python(void* context, i64 index, const pellucid::Moment* at) {
     return nb::cast<double>(value);
 }
 
+struct View {  // of an array's memory
+    Py_buffer view{};
+    bool ok;
+    View(nb::handle array, int flags) : ok(PyObject_GetBuffer(array.ptr(), &view, flags) == 0) {
+        if (!ok) PyErr_Clear();
+    }
+    ~View() {
+        if (ok) PyBuffer_Release(&view);
+    }
+    bool is(i64 size) const {  // of float, or of double
+        const char* format = size == 4 ? "f" : "d";
+        return ok && view.itemsize == size && view.format && std::strcmp(view.format, format) == 0 &&
+               reinterpret_cast<std::uintptr_t>(view.buf) % std::uintptr_t(size) == 0;
+    }
+};
+
 template <class T> using Output = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 using Sources = std::vector<std::tuple<Any, i64, bool>>;  // array, region, whether it is of integers
 
@@ -107,6 +125,7 @@ template <class T> class Core {
     std::vector<Any> arrays_;  // kept alive
     std::vector<Bytes> memory_;
     nb::object call_;
+    std::atomic_flag busy_;
 
 public:
     void load(const std::vector<std::tuple<Ints, Reals>>& phases, std::vector<Bytes> regions, i64 rows,
@@ -124,7 +143,7 @@ public:
         }
         call_ = std::move(call);
         tables.rows = rows, tables.weight = weight, tables.unwritten = std::move(unwritten);
-        tables.caller = {call_python, &call_};
+        tables.caller = {call_python, call_.is_none() ? nullptr : &call_};
         program_.load(std::move(tables));
         arrays_ = std::move(kept), memory_ = std::move(regions);
     }
@@ -153,6 +172,29 @@ public:
             }
         }
         program_.feed({});  // the arrays may go
+    }
+
+    // Whether y (n, …) has been made of x (n, …): false where these are not plain arrays of this type,
+    // x has NaN or infinity, or another thread is here.
+    bool predict(nb::handle x, nb::handle y) {
+        const i64 in = program_.width(false), out = program_.width(true);
+        require(in >= 0 && call_.is_none(), "predict is for programs of one input and output, without calls");
+        View from(x, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT), to(y, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE);
+        const i64 size = sizeof(T), count = to.ok ? to.view.len / size / std::max(out, i64(1)) : 0;
+        if (!from.is(size) || !to.is(size) || from.view.len != count * in * size || to.view.len != count * out * size)
+            return false;
+        if (busy_.test_and_set()) return false;
+        const T* source = static_cast<const T*>(from.view.buf);
+        T* target = static_cast<T*>(to.view.buf);
+        bool good;
+        if (program_.cost() < 1e6) {  // not worth letting others run
+            good = program_.predict(source, count, target);
+        } else {
+            nb::gil_scoped_release release;
+            good = program_.predict(source, count, target);
+        }
+        busy_.clear();
+        return good;
     }
 
     void execute(int index, i64 rows, bool weighted, i64 step, i64 part, i64 t, double total, double rate, Sums out) {
@@ -198,6 +240,7 @@ template <class T> void bind(nb::module_& m, const char* name) {
         .def("load", &Core<T>::load, "phases"_a, "regions"_a, "rows"_a, "sources"_a, "weight"_a, "unwritten"_a,
              "call"_a.none())
         .def("infer", &Core<T>::infer, "sources"_a, "outputs"_a, "count"_a, "weight"_a.none(), "tally"_a.none())
+        .def("predict", &Core<T>::predict, "x"_a, "y"_a)
         .def("execute", &Core<T>::execute, "phase"_a, "rows"_a, "weighted"_a, "step"_a, "part"_a, "t"_a,
              "total"_a, "rate"_a, "sums"_a)
         .def("run", &Core<T>::run, "order"_a.none(), "cuts"_a, "accumulate"_a, "count"_a, "step"_a,

@@ -151,7 +151,7 @@ template <class T> bool Program<T>::patience(const Epoch& e) {
 template <class T> void Program<T>::gather(const i64* order, const double* weight, i64 from, i64 to) {
     for (const Source& s : tables_.sources) {
         char* data = tables_.regions[s.region].data;
-        if (!order && s.plain) data = const_cast<char*>(s.data) + from * s.row_bytes;  // only read
+        if (!order && s.plain && !tables_.caller.context) data = const_cast<char*>(s.data) + from * s.row_bytes;  // only read
         else kernels<T>().gather(s, order, from, to, data);
         point(s.region, data);
     }
@@ -263,6 +263,30 @@ void Program<T>::infer(i64 count, const std::vector<Region>& outputs, double* ta
         for (std::size_t k = 0; k < numbers_.size(); k++) tally[k] += numbers_[k];
     }
     for (std::size_t r = kBatch; r < tables_.regions.size(); r++) point(i64(r), tables_.regions[r].data);
+}
+
+template <class T> i64 Program<T>::width(bool output) const {
+    if (tables_.rows < 1 || i64(tables_.regions.size()) != kBatch + 3) return -1;  // input, weights, output
+    return tables_.regions[output ? kBatch + 2 : kBatch].bytes / i64(sizeof(T)) / tables_.rows;
+}
+
+template <class T> double Program<T>::cost() const {
+    double sum = 0;
+    for (const Ready& r : ready_[kForward]) sum += r.cost;
+    return sum;
+}
+
+template <class T> bool Program<T>::predict(const T* x, i64 count, T* y) {
+    const i64 in = width(false), out = width(true);
+    if (!kernels<T>().finite(x, count * in)) return false;
+    for (i64 from = 0; from < count; from += tables_.rows) {
+        moment_ = {std::min(tables_.rows, count - from), 0, 0, 0, 1, 1.0, 0.0};
+        point(kBatch, const_cast<char*>(reinterpret_cast<const char*>(x + from * in)));  // only read
+        point(kBatch + 2, reinterpret_cast<char*>(y + from * out));
+        execute(kForward, nullptr);
+    }
+    point(kBatch, tables_.regions[kBatch].data), point(kBatch + 2, tables_.regions[kBatch + 2].data);
+    return true;
 }
 
 template class Program<float>;

@@ -32,7 +32,7 @@ struct Tables {  // what a program is made of
     std::vector<Source> sources;                // what a batch is gathered from, if it is
     i64 weight;                                 // the region of the rows' weights
     std::vector<std::pair<i64, i64>> unwritten;  // stretches of the gradient that no instruction sets
-    Caller caller;
+    Caller caller;  // its context is null where nothing is Python's
 };
 
 struct Epoch {  // one call of run
@@ -68,6 +68,11 @@ template <class T> class Program {
     void feed(std::vector<Source> sources);  // what `infer` reads from now on
     // All rows of the sources, in blocks, forward; then the losses and metrics into `tally`, if given.
     void infer(i64 count, const std::vector<Region>& outputs, double* tally, const double* weight);
+    // The same for one input and one output that lie as the program wants them; false where the input
+    // is not finite. No check but the sizes, no allocation: for a row at a time from Python.
+    bool predict(const T* x, i64 count, T* y);
+    i64 width(bool output) const;  // values of a row that `predict` takes, or gives
+    double cost() const;           // of all rows at once
     i64 sums(int phase) const { return sums_[phase]; }
     i64 rows() const { return tables_.rows; }
     i64 source_rows() const { return tables_.sources.empty() ? -1 : tables_.sources[0].rows; }

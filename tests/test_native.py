@@ -63,6 +63,7 @@ from pellucid.optimizers import Optimizer
 from pellucid.training.batches import ArrayBatches, shuffled
 from pellucid.training.checked import as_data
 from pellucid.training.fit import metrics_of
+from table import CASES, Case, inputs
 
 compiled = pytest.mark.skipif(bool(missing()), reason=missing() or "the core is compiled")
 RNG = np.random.default_rng(11)
@@ -263,6 +264,43 @@ def test_equals_the_numpy_engine(kind: Any, dtype: str, within: float, row: Row)
                 assert set(tensors) == set(their_tensors)
                 for name, array in tensors.items():
                     assert np.allclose(array, their_tensors[name], atol=10 * within), name
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "within"), [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_layer_equals_the_numpy_engine(case: Case, dtype: str, within: float) -> None:
+    """Inference, then every phase of two steps of a network of one layer."""
+    found = []
+    for engine in ("numpy", "auto"):
+        x = [Input(shape, spec.dtype) for shape, spec in zip(case.shapes, case.specs, strict=True)]
+        net = Network(
+            inputs=x,
+            outputs=case.layer(*x),
+            loss=MSE(),
+            optimizer=SGD(0.1),
+            dtype=dtype,
+            engine=engine,
+        )
+        rng = np.random.default_rng(5)
+        net.parameters.vector[...] = rng.normal(size=net.parameters.vector.size)
+        net.state.vector[...] = rng.uniform(0.5, 2, net.state.vector.size)
+        arrays = inputs(case)
+        data = arrays[0] if len(arrays) == 1 else arrays
+        seen = [net(data), net.predict(data)]
+        y = rng.normal(size=seen[0].shape)
+        seen.append(np.array(list(net.evaluate(data, y).values())))
+        for _ in range(2):
+            step = net.step(data, y)
+            seen += [step.forward(), np.array(step.loss())]
+            dx = step.backward()
+            seen += [*(dx.values() if isinstance(dx, dict) else [dx]), step.gradients.vector.copy()]
+            step.update()
+            seen += [net.parameters.vector.copy(), net.state.vector.copy()]
+        found.append([a for a in seen if a is not None])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.shape == theirs.shape
+        assert np.allclose(ours, theirs, rtol=within, atol=within)
 
 
 @compiled

@@ -37,6 +37,7 @@ class Program32:
         weight: NDArray[Any] | None,
         tally: NDArray[Any] | None,
     ) -> None: ...
+    def predict(self, x: NDArray[Any], y: NDArray[Any]) -> bool: ...
     def run(
         self,
         order: NDArray[Any] | None,

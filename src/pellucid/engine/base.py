@@ -129,6 +129,14 @@ class Program(ABC):
         """The outputs by name in inference, or every node's named in `keep`. Changes nothing."""
 
     @abstractmethod
+    def predict(self, inputs: Arrays) -> Arrays:
+        """What the outputs mean, by name: through the links of their losses."""
+
+    def quick(self, x: Any) -> Array | None:
+        """The only output for a plain array of the only input, checked; None: take the long way."""
+        return None
+
+    @abstractmethod
     def begin(self) -> None:
         """Starts a step: gradients zero, pending state as it is now."""
 

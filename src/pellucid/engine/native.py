@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import Batches, RowBatches, RunResult, Tally, weight_of
+from pellucid.engine.base import Arrays, Batches, RowBatches, RunResult, Tally, weight_of
 from pellucid.engine.executor import PHASES, Executor
+from pellucid.engine.lowering import Purpose
 from pellucid.engine.opcodes import OPCODES, Buffer, Instruction, Moment
-from pellucid.engine.program import TableProgram, check_indices
+from pellucid.engine.program import TableProgram, block_of, check_indices
 from pellucid.errors import EngineError, EngineWarning
 from pellucid.events import Phase
 
@@ -108,7 +109,7 @@ class CoreExecutor(Executor):
     def infer(self, arrays: Mapping[str, Array], rows: int) -> dict[str, Array]:
         dtype, table = self.net.dtype, self.table
         found = {name: np.empty((rows, *b.shape), dtype) for name, b in table.outputs.items()}
-        if not all(_readable(a) for a in arrays.values()):
+        if self.table.calls or not all(_readable(a) for a in arrays.values()):
             return super().infer(arrays, rows)
         self.core.infer(self.sources_of(arrays, {}), list(found.values()), rows, None, None)
         self.raise_again()
@@ -151,6 +152,7 @@ class NativeProgram(TableProgram):
         if missing():
             raise EngineError(missing())
         super().__init__(*args, **options)
+        self._quick: tuple[Any, tuple[int, ...], tuple[int, ...]] | None = None
 
     def run(
         self, batches: Batches, start: int, count: int, tally: Tally, stop: Array,
@@ -203,6 +205,30 @@ class NativeProgram(TableProgram):
             self._moment = Moment(self._last_rows(whole, start + done - 1))
         executor.raise_again()
         return done, value, _DIVERGED[diverged]
+
+    def quick(self, x: Any) -> Array | None:
+        made = self._quick
+        if made is None or type(x) is not np.ndarray or x.shape[1:] != made[1]:
+            return None
+        y = np.empty((len(x), *made[2]), self.net.dtype)
+        return y if made[0](x, y) else None
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        outputs = super().predict(inputs)
+        if self._quick is None and len(inputs) == len(outputs) == 1:
+            self._make_quick(next(iter(inputs.values())).shape[1:])
+        return outputs
+
+    def _make_quick(self, shape: tuple[int, ...]) -> None:
+        """A table for `quick`, where all of it is instructions and the input is of numbers."""
+        shapes = dict.fromkeys(self.net.graph.inputs, shape)
+        purpose = Purpose(training=False, losses=False, linked=True)
+        executor = self._executor(shapes, {}, purpose)
+        table = executor.table
+        if not table.calls and not table.looks_up and isinstance(executor, CoreExecutor):
+            executor.reserve(block_of(executor))
+            (output,) = table.outputs.values()
+            self._quick = executor.core.predict, shape, output.shape
 
     def evaluate(self, batches: Batches, tally: Tally) -> None:
         whole: RowBatches | None = getattr(batches, "whole", None)

@@ -132,6 +132,10 @@ class NumpyProgram(Program):
             return kept
         return {name: values[place] for name, place in self._outputs.items()}
 
+    def predict(self, inputs: Arrays) -> Arrays:
+        losses, outputs = self.net.losses, self.infer(inputs)
+        return {n: losses[n].link(y) if n in losses else y for n, y in outputs.items()}
+
     def evaluate(self, batches: Batches, tally: Tally) -> None:
         index = 0
         while (parts := batches.get(index)) is not None:

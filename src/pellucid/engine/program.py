@@ -103,7 +103,7 @@ class TableProgram(NumpyProgram):
         key = (purpose.linked, *shapes.items())
         idle = self._idle.setdefault(key, [])
         executor = idle.pop() if idle else self._executor(shapes, {}, purpose)
-        executor.reserve(min(max(rows, 1), _block(executor)))
+        executor.reserve(min(max(rows, 1), block_of(executor)))
         check_indices(executor, inputs)
         try:
             return executor.infer(inputs, rows)
@@ -115,7 +115,7 @@ class TableProgram(NumpyProgram):
         shapes = {name: a.shape[1:] for name, a in inputs.items()}
         kinds = {name: kind_of(y) for name, y in targets.items()}
         executor = self._executor(shapes, kinds, Purpose(training=False))
-        executor.reserve(_block(executor))
+        executor.reserve(block_of(executor))
         return executor
 
     # ---- the phases -----------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def kind_of(targets: Array) -> Kind:
     return Kind(targets.shape[1:], targets.dtype.kind in "iub")
 
 
-def _block(executor: Executor) -> int:
+def block_of(executor: Executor) -> int:
     """Rows that go through inference together."""
     buffers = {b.root for i in executor.table.forward for b in i.all_buffers() if b.batch}
     row = sum(buffer.size for buffer in buffers) * executor.net.dtype.itemsize

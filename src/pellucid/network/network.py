@@ -282,16 +282,17 @@ class Network:
         """What the outputs mean: probabilities under a logits loss, else the values; (n, k)."""
         if isinstance(batch_size, bool) or not batch_size >= 1:
             raise OptionError(f"batch_size is a whole number of 1 or more, not {batch_size!r}")
+        if self._program is not None and (y := self._program.quick(x)) is not None:
+            return y
         arrays = self.inputs_for(x)
         for name, array in arrays.items():
             check_finite(array, name, self.dtype)
         n = len(next(iter(arrays.values())))
         chunks = []
         for start in range(0, max(n, 1), batch_size):
-            outputs = self._infer({k: a[start : start + batch_size] for k, a in arrays.items()})
-            if self._loss is not None:
-                outputs = {name: self.losses[name].link(y) for name, y in outputs.items()}
-            chunks.append(outputs)
+            block = slice(start, start + batch_size)
+            batch = self.converted({name: array[block] for name, array in arrays.items()})
+            chunks.append(self.program.predict(batch))
         joined = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
         return joined if len(joined) > 1 else next(iter(joined.values()))
 
