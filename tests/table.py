@@ -20,29 +20,52 @@ from pellucid.layers import (
     ELU,
     GELU,
     SELU,
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
     Add,
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Cache,
     Concatenate,
+    Conv1D,
+    Conv1DTranspose,
     Conv2D,
+    Conv2DTranspose,
+    Cropping1D,
+    Cropping2D,
+    Cutout,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
     GaussianNoise,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     Identity,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
+    MaxPool1D,
     MaxPool2D,
     Mish,
     PReLU,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    RandomZoom,
     ReLU,
     Rescale,
     Reshape,
+    RMSNorm,
+    SeparableConv2D,
     Sigmoid,
     SiLU,
     Softmax,
@@ -51,12 +74,32 @@ from pellucid.layers import (
     Spec,
     Standardize,
     Tanh,
+    UpSampling1D,
+    UpSampling2D,
     Views,
+    ZeroPadding1D,
+    ZeroPadding2D,
 )
 from pellucid.random import Stream
+from twins import (
+    Twin,
+    adaptive,
+    axes_norm,
+    convolution,
+    covered,
+    depthwise,
+    enlarged,
+    flipped,
+    group_norm,
+    padded,
+    pool,
+    transposed,
+    warped,
+    whole,
+)
 
 Arrays = dict[str, np.ndarray]
-Twin = Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor], Any, bool], torch.Tensor]
+RANDOM = (Dropout, GaussianNoise, RandomShift, RandomRotation, RandomZoom, RandomFlip, Cutout)
 
 
 @dataclass(frozen=True)
@@ -81,7 +124,7 @@ class Case:
 
     @property
     def random(self) -> bool:
-        return isinstance(self.layer, Dropout | GaussianNoise)
+        return isinstance(self.layer, RANDOM)
 
 
 # ------------------------------------------------------------------------------------ the harness
@@ -155,63 +198,6 @@ def slopes(y: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------- PyTorch's layers
 
 
-def nchw(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 3, 1, 2)
-
-
-def nhwc(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 2, 3, 1)
-
-
-def pads(padding: Any, size: Any, kernel: Any, strides: Any, dilation: Any) -> list[int]:
-    """What `F.pad` takes: left, right, top, bottom; "same" from its definition in ONNX."""
-    if padding == "valid":
-        return [0, 0, 0, 0]
-    if padding == "same":
-        found = []
-        for n, k, s, d in zip(size, kernel, strides, dilation, strict=True):
-            total = max((int(np.ceil(n / s)) - 1) * s + (k - 1) * d + 1 - n, 0)
-            found.append((total // 2, total - total // 2))
-        (top, bottom), (left, right) = found
-        return [left, right, top, bottom]
-    pair = two(padding)
-    (top, bottom), (left, right) = two(pair[0]), two(pair[1])
-    return [left, right, top, bottom]
-
-
-def two(value: Any) -> tuple[Any, Any]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def conv2d(layer: Conv2D) -> Twin:
-    def twin(p: Any, state: Any, x: Any, training: bool) -> torch.Tensor:
-        kernel, strides = two(layer.kernel_size), two(layer.strides)
-        dilation = two(layer.dilation_rate)
-        around = pads(layer.padding, x.shape[1:3], kernel, strides, dilation)
-        x = F.pad(nchw(x), around)
-        W = p["W"].permute(3, 2, 0, 1)
-        y = F.conv2d(x, W, p.get("b"), strides, 0, dilation, layer.groups)
-        return nhwc(y)
-
-    return twin
-
-
-def pool2d(layer: MaxPool2D | AvgPool2D) -> Twin:
-    def twin(p: Any, state: Any, x: Any, training: bool) -> torch.Tensor:
-        kernel = two(layer.pool_size)
-        strides = kernel if layer.strides is None else two(layer.strides)
-        around = pads(layer.padding, x.shape[1:3], kernel, strides, (1, 1))
-        if isinstance(layer, MaxPool2D):
-            return nhwc(F.max_pool2d(F.pad(nchw(x), around, value=-np.inf), kernel, strides))
-        total = F.avg_pool2d(F.pad(nchw(x), around), kernel, strides)
-        if not layer.count_include_pad:
-            ones = F.pad(torch.ones_like(nchw(x)), around)
-            total = total / F.avg_pool2d(ones, kernel, strides)
-        return nhwc(total)
-
-    return twin
-
-
 def batch_norm(layer: BatchNorm) -> Twin:
     def twin(p: Any, state: Any, x: Any, training: bool) -> torch.Tensor:
         y = F.batch_norm(
@@ -263,7 +249,7 @@ def simple(f: Callable[[Any], torch.Tensor]) -> Twin:
 
 
 def convolutions() -> list[Case]:
-    rows: list[tuple[str, Conv2D, tuple[int, ...]]] = [
+    rows: list[tuple[str, Layer, tuple[int, ...]]] = [
         ("plain", Conv2D(3, 3), (6, 5, 2)),
         ("one channel", Conv2D(2, 3), (5, 5, 1)),
         ("no bias", Conv2D(2, 2, use_bias=False), (4, 4, 2)),
@@ -281,12 +267,40 @@ def convolutions() -> list[Case]:
         ("dilated", Conv2D(2, (3, 2), dilation_rate=(2, 3), padding=1), (5, 5, 2)),
         ("groups", Conv2D(4, 3, groups=2, strides=2, padding=1), (5, 5, 6)),
         ("depthwise", Conv2D(6, 2, groups=3), (4, 3, 3)),
+        ("plain", Conv1D(3, 3), (6, 2)),
+        ("one step", Conv1D(2, 1), (1, 3)),
+        ("no bias, strided", Conv1D(2, 3, strides=2, use_bias=False), (8, 2)),
+        ("same", Conv1D(2, 4, strides=2, padding="same"), (7, 2)),
+        ("causal", Conv1D(2, 3, padding="causal", dilation_rate=2), (6, 2)),
+        ("by side, groups", Conv1D(4, 3, padding=(2, 1), groups=2), (5, 4)),
+        ("plain", DepthwiseConv2D(3), (5, 4, 3)),
+        ("two each", DepthwiseConv2D((2, 3), (2, 1), "same", depth_multiplier=2), (5, 4, 2)),
+        ("dilated, no bias", DepthwiseConv2D(2, 1, 1, 2, use_bias=False), (4, 4, 2)),
+        ("plain", SeparableConv2D(4, 3), (5, 4, 2)),
+        ("two each", SeparableConv2D(3, 2, 2, "same", depth_multiplier=2), (5, 4, 2)),
+        ("dilated, no bias", SeparableConv2D(3, 2, 1, 1, 2, use_bias=False), (4, 4, 2)),
+        ("plain", Conv2DTranspose(3, 3), (2, 3, 2)),
+        ("strided", Conv2DTranspose(2, 3, strides=2, padding=1), (3, 2, 2)),
+        ("output padding", Conv2DTranspose(2, 3, 2, 1, output_padding=1), (3, 2, 2)),
+        ("output padding (0, 2)", Conv2DTranspose(2, 2, (1, 3), output_padding=(0, 2)), (3, 2, 1)),
+        ("output padding, dilated", Conv2DTranspose(2, 2, 1, 1, 2, dilation_rate=3), (3, 2, 1)),
+        ("same", Conv2DTranspose(2, 3, strides=2, padding="same"), (3, 2, 2)),
+        ("same, stride beyond kernel", Conv2DTranspose(2, 2, strides=3, padding="same"), (2, 3, 2)),
+        ("by side", Conv2DTranspose(2, (3, 2), padding=((1, 0), (0, 1))), (3, 2, 2)),
+        ("groups, dilated", Conv2DTranspose(4, 2, 2, groups=2, dilation_rate=2), (3, 2, 6)),
+        ("no bias", Conv2DTranspose(2, 1, use_bias=False), (3, 2, 2)),
+        ("plain", Conv1DTranspose(3, 3), (4, 2)),
+        ("output padding", Conv1DTranspose(2, 4, 3, 1, output_padding=2), (3, 2)),
+        ("same, groups", Conv1DTranspose(4, 3, 2, "same", groups=2), (3, 2)),
+        ("by side", Conv1DTranspose(2, 3, 2, (1, 2)), (3, 2)),
     ]
-    return [Case(f"Conv2D {name}", layer, (shape,), conv2d(layer)) for name, layer, shape in rows]
+    kinds = {DepthwiseConv2D: depthwise, SeparableConv2D: depthwise, Conv2DTranspose: transposed,
+             Conv1DTranspose: transposed}  # fmt: skip
+    return named(rows, lambda layer: kinds.get(type(layer), convolution)(layer))
 
 
 def pools() -> list[Case]:
-    rows: list[tuple[str, MaxPool2D | AvgPool2D, tuple[int, ...]]] = [
+    rows: list[tuple[str, Layer, tuple[int, ...]]] = [
         ("plain", MaxPool2D(), (4, 6, 2)),
         ("leaves a rest", MaxPool2D(2), (5, 7, 2)),
         ("overlapping, padded", MaxPool2D(3, strides=2, padding=1), (5, 6, 2)),
@@ -297,9 +311,88 @@ def pools() -> list[Case]:
         ("padding left out", AvgPool2D(3, 2, 1, count_include_pad=False), (5, 6, 2)),
         ("by side", AvgPool2D((2, 3), 1, ((1, 0), (2, 1)), count_include_pad=False), (3, 4, 2)),
         ("same", AvgPool2D(2, 2, "same", count_include_pad=False), (5, 5, 2)),
+        ("plain", MaxPool1D(), (7, 2)),
+        ("overlapping, by side", MaxPool1D(3, 2, (1, 2)), (6, 2)),
+        ("plain", AvgPool1D(), (6, 2)),
+        ("same, padding left out", AvgPool1D(3, 2, "same", count_include_pad=False), (6, 2)),
     ]
+    cases = named(rows, pool)
+    rows = [
+        ("plain", GlobalMaxPool2D(), (4, 3, 2)),
+        ("plain", GlobalAvgPool2D(), (4, 3, 2)),
+        ("plain", GlobalMaxPool1D(), (4, 2)),
+        ("plain", GlobalAvgPool1D(), (4, 2)),
+        ("one pixel", GlobalMaxPool2D(), (1, 1, 2)),
+        *[("kept", kind(keepdims=True), (4, 3, 2)) for kind in (GlobalMaxPool2D, GlobalAvgPool2D)],
+        *[("kept", kind(keepdims=True), (4, 3)) for kind in (GlobalMaxPool1D, GlobalAvgPool1D)],
+    ]
+    cases += named(rows, whole)
+    for kind in (AdaptiveMaxPool2D, AdaptiveAvgPool2D):
+        rows = [
+            ("divides", kind((2, 3)), (4, 6, 2)),
+            ("overlaps", kind((3, 2)), (5, 7, 2)),
+            ("more than there are", kind(5), (3, 2, 1)),
+        ]
+        cases += named(rows, adaptive)
+    return cases
+
+
+def resizings() -> list[Case]:
+    rows: list[tuple[str, Layer, tuple[int, ...]]] = [
+        ("nearest", UpSampling2D((2, 3)), (2, 3, 2)),
+        ("bilinear", UpSampling2D(2, "bilinear"), (3, 2, 2)),
+        ("bilinear, oblong", UpSampling2D((3, 1), "bilinear"), (2, 3, 1)),
+        ("bilinear, one pixel", UpSampling2D(4, "bilinear"), (1, 1, 2)),
+        ("nearest", UpSampling1D(3), (4, 2)),
+        ("linear", UpSampling1D(4, "linear"), (3, 2)),
+    ]
+    cases = named(rows, enlarged)
+    rows = [
+        ("plain", ZeroPadding2D(), (2, 3, 2)),
+        ("by axis", ZeroPadding2D((0, 2)), (2, 3, 2)),
+        ("by side", ZeroPadding2D(((1, 0), (2, 3))), (2, 3, 1)),
+        ("plain", ZeroPadding1D(2), (3, 2)),
+        ("by side", ZeroPadding1D((0, 2)), (3, 2)),
+        ("plain", Cropping2D(), (4, 3, 2)),
+        ("nothing", Cropping2D(0), (4, 3, 2)),
+        ("by side", Cropping2D(((1, 0), (2, 0))), (4, 3, 2)),
+        ("plain", Cropping1D(), (4, 2)),
+        ("by side", Cropping1D((0, 3)), (5, 2)),
+    ]
+    return cases + named(rows, padded)
+
+
+def augmentations() -> list[Case]:
+    rows: list[tuple[str, Layer, tuple[int, ...]]] = [
+        ("plain", RandomShift(0.3), (4, 5, 2)),
+        ("to one side", RandomShift((0.1, 0.6), (-0.2, 0.0), fill_mode="nearest"), (5, 4, 1)),
+        ("plain", RandomRotation(0.4), (4, 4, 2)),
+        ("oblong, filled", RandomRotation((0.1, 0.2), fill_value=-1.5), (3, 6, 1)),
+        ("nearest", RandomRotation(1.0, fill_mode="nearest"), (5, 4, 2)),
+        ("plain", RandomZoom(0.5), (4, 5, 2)),
+        ("out, filled", RandomZoom((0.2, 1.5), (-0.5, 0.1), fill_value=2.0), (4, 3, 1)),
+    ]
+    cases = named(rows, warped)
+    rows = [
+        ("both", RandomFlip(), (3, 4, 2)),
+        ("across", RandomFlip("horizontal"), (3, 4, 2)),
+        ("upside down", RandomFlip("vertical"), (3, 4, 1)),
+    ]
+    cases += named(rows, flipped)
+    rows = [("plain", Cutout(2), (4, 5, 2)), ("oblong", Cutout((3, 5), fill_value=0.5), (4, 4, 1))]
+    return cases + named(rows, covered)
+
+
+def named(rows: list[Any], twin: Callable[[Any], Twin]) -> list[Case]:
+    """A case for each (name, layer, a row's shape), with its twin."""
     return [
-        Case(f"{type(layer).__name__} {name}", layer, (shape,), pool2d(layer))
+        Case(
+            f"{type(layer).__name__} {name}",
+            layer,
+            (shape,),
+            twin(layer),
+            batch=5 if "Random" in repr(layer) else 3,
+        )
         for name, layer, shape in rows
     ]
 
@@ -317,6 +410,28 @@ def norms() -> list[Case]:
         Case(f"BatchNorm {name}", layer, (shape,), batch_norm(layer), batch=batch)
         for name, layer, shape, batch in rows
     ]
+
+
+def row_norms() -> list[Case]:
+    rows: list[tuple[str, Layer, tuple[int, ...]]] = [
+        ("features", LayerNorm(), (5,)),
+        ("images", LayerNorm(epsilon=0.1), (3, 2, 4)),
+        ("bare", LayerNorm(center=False, scale=False), (3, 4)),
+        ("two axes", LayerNorm((-2, -1)), (2, 3, 4)),
+        ("axis 1", LayerNorm(1, center=False), (4, 3)),
+        ("features", RMSNorm(), (5,)),
+        ("sequences", RMSNorm(epsilon=0.1), (3, 4)),
+        ("two axes", RMSNorm((1, 3)), (2, 3, 2)),
+        ("bare", RMSNorm(scale=False), (4,)),
+    ]
+    cases = named(rows, axes_norm)
+    rows = [
+        ("features", GroupNorm(2), (6,)),
+        ("images", GroupNorm(3, epsilon=0.1), (3, 2, 6)),
+        ("one", GroupNorm(1, scale=False), (3, 4)),
+        ("each", GroupNorm(-1, center=False), (3, 2, 2)),
+    ]
+    return cases + named(rows, group_norm)
 
 
 def activations() -> list[Case]:
@@ -363,7 +478,10 @@ CASES: list[Case] = [
     Case("LogSoftmax axis 1", LogSoftmax(1), ((3, 2, 2),), simple(lambda x: F.log_softmax(x, 1))),
     *convolutions(),
     *pools(),
+    *resizings(),
+    *augmentations(),
     *norms(),
+    *row_norms(),
     Case("Standardize", Standardize(), ((4,),), standardize),
     Case("Standardize images", Standardize(), ((2, 3, 2),), standardize),
     Case("Rescale", Rescale(1 / 255), ((2, 2, 1),), simple(lambda x: x / 255)),

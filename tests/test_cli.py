@@ -569,7 +569,15 @@ def test_every_layer_has_a_word() -> None:
     assert plain == {word.layer for word in WORDS.values()}
 
 
-SHARES = ("rate", "momentum", "epsilon", "negative_slope")  # options between 0 and 1
+SHARES = (
+    "rate",
+    "momentum",
+    "epsilon",
+    "negative_slope",
+    "factor",
+    "height_factor",
+    "width_factor",
+)
 
 
 @pytest.mark.parametrize("line", describe_words().splitlines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from typing import Any
 
 import hypothesis
@@ -16,21 +17,19 @@ from pellucid import layers
 from pellucid.description import Description
 from pellucid.errors import DataError, GraphError, OptionError, ShapeError
 from pellucid.layers.base import as_float
+from pellucid.layers.windows import Spatial
 from table import (
     CASES,
     Arrays,
     Case,
     backward,
-    conv2d,
     forward,
     inputs,
-    pads,
     parameters,
-    pool2d,
     slopes,
     states,
-    two,
 )
+from twins import around, convolution, each, pool, transposed
 
 torch.set_num_threads(1)  # the arrays are tiny
 
@@ -138,12 +137,11 @@ def test_output_spec_says_what_comes_out(case: Case, batch: int) -> None:
 
 @each_case
 def test_an_unknown_length_is_allowed_where_the_layer_can_do_without(case: Case) -> None:
-    if len(case.shapes[0]) == 3 and isinstance(
-        case.layer, layers.Conv2D | layers.MaxPool2D | layers.AvgPool2D
-    ):
-        spec = layers.Spec((None, None, case.shapes[0][2]))
-        known = case.layer.output_spec(*case.specs)
-        assert case.layer.output_spec(spec).shape == (None, None, known.shape[2])
+    if isinstance(case.layer, Spatial):
+        spec = layers.Spec((*(None,) * case.layer.axes, case.shapes[0][-1]))
+        known, found = (case.layer.output_spec(s).shape for s in (case.specs[0], spec))
+        fixed = "Adaptive" in type(case.layer).__name__ or "Global" in type(case.layer).__name__
+        assert found == (known if fixed else (*spec.shape[:-1], known[-1]))
         assert case.layer.parameter_specs(spec) == case.layer.parameter_specs(*case.specs)
 
 
@@ -321,11 +319,19 @@ def test_every_layer_has_a_row() -> None:
 @each_case
 def test_parameters_say_what_decays_and_what_their_fans_are(case: Case) -> None:
     for name, spec in case.layer.parameter_specs(*case.specs).items():
-        assert spec.decay == (name == "W")
-        assert name in ("W", "b", "gamma", "beta", "alpha")
-        if name == "W" and isinstance(case.layer, layers.Conv2D):
-            kh, kw, inside, out = spec.shape
-            assert spec.fans == (kh * kw * inside, kh * kw * out // case.layer.groups)
+        assert spec.decay == name.startswith("W")
+        assert name in ("W", "W_depth", "W_point", "b", "gamma", "beta", "alpha")
+        if name.startswith("W") and isinstance(case.layer, Spatial):
+            *window, inside, out = spec.shape
+            pixels, groups = int(np.prod(window)), getattr(case.layer, "groups", 1)
+            if name == "W_depth" or isinstance(case.layer, layers.DepthwiseConv2D):
+                groups = case.shapes[0][-1]
+            if "Transpose" in type(case.layer).__name__:  # seen from the other side
+                strides = int(np.prod(each(case.layer.strides, case.layer.axes)))
+                seen = max(pixels * out // groups // strides, 1)
+                assert spec.fans == (seen, pixels * inside)
+            else:
+                assert spec.fans == (pixels * inside, pixels * out // groups)
         elif name == "W":
             assert spec.fans == spec.shape
 
@@ -368,8 +374,24 @@ def test_any_convolution_is_pytorchs(
     layer = layers.Conv2D(
         groups * outside, kernel, strides, padding, dilation, groups, use_bias=bias
     )  # fmt: skip
-    case = Case("", layer, ((*size, groups * inside),), conv2d(layer), batch)
+    case = Case("", layer, ((*size, groups * inside),), convolution(layer), batch)
     compare_windows(case)
+
+
+@examples
+@hypothesis.given(
+    images, pairs, pairs, any_padding, sides, pairs, st.integers(1, 3), sizes, sizes, st.booleans()
+)
+def test_any_transposed_convolution_is_pytorchs(
+    size: Any, kernel: Any, strides: Any, padding: Any, rest: int, dilation: Any, groups: int,
+    inside: int, outside: int, bias: bool,
+) -> None:  # fmt: skip
+    most = min(map(max, each(strides, 2), each(dilation, 2)))
+    layer = layers.Conv2DTranspose(
+        groups * outside, kernel, strides, padding, 0 if padding == "same" else min(rest, most - 1),
+        dilation, groups, use_bias=bias,
+    )  # fmt: skip
+    compare_windows(Case("", layer, ((*size, groups * inside),), transposed(layer), 2))
 
 
 @examples
@@ -377,30 +399,36 @@ def test_any_convolution_is_pytorchs(
     st.booleans(), images, pairs, st.one_of(st.none(), pairs), any_padding, st.booleans(), sizes
 )
 def test_any_pool_is_pytorchs(
-    greatest: bool, size: Any, pool: Any, strides: Any, padding: Any, include: bool, batch: int
+    greatest: bool, size: Any, window: Any, strides: Any, padding: Any, include: bool, batch: int
 ) -> None:
     def make() -> layers.MaxPool2D | layers.AvgPool2D:
         if greatest:
-            return layers.MaxPool2D(pool, strides, padding)
-        return layers.AvgPool2D(pool, strides, padding, count_include_pad=include)
+            return layers.MaxPool2D(window, strides, padding)
+        return layers.AvgPool2D(window, strides, padding, count_include_pad=include)
 
-    around = [0] * 4 if padding == "same" else pads(padding, None, None, None, None)
-    height, width = two(pool)
-    if any(n >= k for n, k in zip(around, (width, width, height, height), strict=True)):
+    edges = [] if padding == "same" else around(padding, 2, None, None, None, None)
+    if any(max(edge) >= k for edge, k in zip(edges, each(window, 2), strict=False)):
         with pytest.raises(OptionError, match="outside the image"):
             make()
     else:
         layer = make()
-        compare_windows(Case("", layer, ((*size, 2),), pool2d(layer), batch))
+        compare_windows(Case("", layer, ((*size, 2),), pool(layer), batch))
 
 
 def compare_windows(case: Case) -> None:
-    """Like PyTorch, or an error where PyTorch has one."""
+    """Like PyTorch, or an error where PyTorch has one, or nothing at all."""
     try:
         case.layer.output_spec(*case.specs)
     except ShapeError:
         p = {name: torch.tensor(a) for name, a in parameters(case).items()}
-        with pytest.raises(RuntimeError, match=r"Kernel size|too small|at least"):
-            case.torch(p, {}, torch.tensor(inputs(case)[0]), False)
+        assert refused(lambda: case.torch(p, {}, torch.tensor(inputs(case)[0]), False))
     else:
         assert_like_pytorch(case, inputs(case))
+
+
+def refused(compute: Any) -> bool:
+    """Whether PyTorch says that windows do not fit, or gives nothing."""
+    try:
+        return not compute().numel()
+    except RuntimeError as error:
+        return bool(re.search(r"Kernel size|too small|at least|must be non-negative", str(error)))

@@ -33,30 +33,54 @@ from pellucid.initializers import (
 from pellucid.layers import (
     ELU,
     GELU,
+    OTHER_NAMES,
     SELU,
     Activation,
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
     Add,
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Concatenate,
+    Conv1D,
+    Conv1DTranspose,
     Conv2D,
+    Conv2DTranspose,
+    Cropping1D,
+    Cropping2D,
+    Cutout,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
     GaussianNoise,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     Identity,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
+    MaxPool1D,
     MaxPool2D,
     Mish,
     PReLU,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    RandomZoom,
     ReLU,
     Rescale,
     Reshape,
+    RMSNorm,
+    SeparableConv2D,
     Sigmoid,
     SiLU,
     Softmax,
@@ -65,7 +89,12 @@ from pellucid.layers import (
     Standardize,
     Swish,
     Tanh,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
 )
+from pellucid.layers.blocks import Residual, residual
 from pellucid.losses import (
     MAE,
     MSE,
@@ -86,6 +115,7 @@ from pellucid.losses import (
     SquaredHinge,
 )
 from pellucid.network.network import Network
+from pellucid.network.scopes import scope
 from pellucid.network.symbols import Input, shared
 from pellucid.optimizers import (
     EMA,
@@ -147,20 +177,26 @@ _PARTS = (
 
 __all__ = [
     "ELU", "EMA", "GELU", "L1", "L2", "LBFGS", "MAE", "MSE", "NLL", "SELU", "SGD", "SWA",
-    "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Add", "AveragedWeights", "AvgPool2D",
-    "BatchNorm", "BinaryCrossEntropy", "BinaryFocal", "CategoricalHinge", "Checkpoint",
-    "Concatenate", "Constant", "Conv2D", "Cosine", "CosineDistance", "CosineRestarts",
-    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Embedding", "Exact", "ExponentialDecay",
-    "FanInUniform", "Flatten", "Focal", "GaussianNoise", "GlorotNormal", "GlorotUniform",
-    "HardSigmoid", "HardSwish", "HeNormal", "HeUniform", "Hinge", "Huber", "Identity",
-    "Initializer", "Input", "InverseScaling", "InverseSizeNormal", "KLDivergence", "Layer",
-    "LeCunNormal", "LeCunUniform", "LeakyReLU", "Lion", "LogCosh", "LogSoftmax", "Loss",
-    "MaxPool2D", "Mish", "MultiStep", "NAdam", "Network", "Normal", "Observer", "OneCycle", "Ones",
-    "Optimizer", "Orthogonal", "PReLU", "PellucidError", "Penalty", "Poisson", "PolynomialDecay",
-    "Quantile", "RAdam", "RMSProp", "ReLU", "ReduceLROnPlateau", "Rescale", "Reshape", "Schedule",
-    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "SquaredHinge", "Standardize",
-    "StepDecay", "Swish", "Tanh", "TruncatedNormal", "Uniform", "WarmUp", "Zeros", "averaged",
-    "find_learning_rate", "gradcheck", "mlp", "preset", "register", "set_threads", "shared",
+    "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "AdaptiveAvgPool2D",
+    "AdaptiveMaxPool2D", "Add", "AveragedWeights", "AvgPool1D", "AvgPool2D", "BatchNorm",
+    "BinaryCrossEntropy", "BinaryFocal", "CategoricalHinge", "Checkpoint", "Concatenate",
+    "Constant", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Cosine",
+    "CosineDistance", "CosineRestarts", "Cropping1D", "Cropping2D", "CrossEntropy", "Cutout",
+    "Dense", "DepthwiseConv2D", "Dropout", "EarlyStopping", "Embedding", "Exact",
+    "ExponentialDecay", "FanInUniform", "Flatten", "Focal", "GaussianNoise", "GlobalAvgPool1D",
+    "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlorotNormal", "GlorotUniform",
+    "GroupNorm", "HardSigmoid", "HardSwish", "HeNormal", "HeUniform", "Hinge", "Huber",
+    "Identity", "Initializer", "Input", "InverseScaling", "InverseSizeNormal", "KLDivergence",
+    "Layer", "LayerNorm", "LeCunNormal", "LeCunUniform", "LeakyReLU", "Lion", "LogCosh",
+    "LogSoftmax", "Loss", "MaxPool1D", "MaxPool2D", "Mish", "MultiStep", "NAdam", "Network",
+    "Normal", "Observer", "OneCycle", "Ones", "Optimizer", "Orthogonal", "PReLU", "PellucidError",
+    "Penalty", "Poisson", "PolynomialDecay", "Quantile", "RAdam", "RMSNorm", "RMSProp",
+    "RandomFlip", "RandomRotation", "RandomShift", "RandomZoom", "ReLU", "ReduceLROnPlateau",
+    "Rescale", "Reshape", "Residual", "Schedule", "SeparableConv2D", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Softsign", "SquaredHinge", "Standardize", "StepDecay", "Swish", "Tanh",
+    "TruncatedNormal", "Uniform", "UpSampling1D", "UpSampling2D", "WarmUp", "ZeroPadding1D",
+    "ZeroPadding2D", "Zeros", "averaged", "find_learning_rate", "gradcheck", "mlp", "preset",
+    "register", "residual", "scope", "set_threads", "shared",
 ]  # fmt: skip
 
 
@@ -189,6 +225,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _PARTS:
         return importlib.import_module(f"pellucid.{name}")
+    if name in OTHER_NAMES:
+        return globals()[OTHER_NAMES[name]]
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
-"""Networks as a line of text: ``conv2d 16 3, relu, max_pool2d 2, flatten, dropout 0.2, dense 10``.
+"""Networks as a line of text: ``conv 16 3, relu, pool 2, flatten, dropout 0.2, dense 10``.
 
 Layers are separated by commas. Each is a word, then numbers for its first options in their order;
-options left out keep their defaults. A number may be a fraction, ``rescale 1/255``.
+options left out keep their defaults. A number may be a fraction, ``rescale 1/255``. Words are the
+nodes' names without their numbers; ``conv`` and ``pool`` are short for the most frequent ones.
 """
 
 from __future__ import annotations
@@ -31,14 +32,39 @@ from pellucid.layers.activations import (
     Softsign,
     Tanh,
 )
+from pellucid.layers.augmentation import (
+    Cutout,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    RandomZoom,
+)
 from pellucid.layers.base import Layer
-from pellucid.layers.convolution import Conv2D
+from pellucid.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from pellucid.layers.dense import Dense
 from pellucid.layers.embedding import Embedding
+from pellucid.layers.global_pooling import (
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+)
+from pellucid.layers.layer_norm import GroupNorm, LayerNorm, RMSNorm
 from pellucid.layers.noise import Dropout, GaussianNoise
 from pellucid.layers.normalization import BatchNorm
-from pellucid.layers.pooling import AvgPool2D, MaxPool2D
+from pellucid.layers.pooling import AvgPool1D, AvgPool2D, MaxPool1D, MaxPool2D
+from pellucid.layers.resizing import (
+    Cropping1D,
+    Cropping2D,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
+from pellucid.layers.transposed import Conv1DTranspose, Conv2DTranspose
 
 
 class Word(NamedTuple):
@@ -60,6 +86,11 @@ class Word(NamedTuple):
 WORDS = {
     "dense": Word(Dense, "units"),
     "conv2d": Word(Conv2D, "filters kernel_size strides"),
+    "conv1d": Word(Conv1D, "filters kernel_size strides"),
+    "depthwise_conv2d": Word(DepthwiseConv2D, "kernel_size strides"),
+    "separable_conv2d": Word(SeparableConv2D, "filters kernel_size strides"),
+    "conv2d_transpose": Word(Conv2DTranspose, "filters kernel_size strides"),
+    "conv1d_transpose": Word(Conv1DTranspose, "filters kernel_size strides"),
     "embedding": Word(Embedding, "input_dim output_dim"),
     "relu": Word(ReLU),
     "leaky_relu": Word(LeakyReLU, "negative_slope"),
@@ -80,7 +111,29 @@ WORDS = {
     "identity": Word(Identity),
     "max_pool2d": Word(MaxPool2D, "pool_size strides"),
     "avg_pool2d": Word(AvgPool2D, "pool_size strides"),
+    "max_pool1d": Word(MaxPool1D, "pool_size strides"),
+    "avg_pool1d": Word(AvgPool1D, "pool_size strides"),
+    "global_max_pool2d": Word(GlobalMaxPool2D),
+    "global_avg_pool2d": Word(GlobalAvgPool2D),
+    "global_max_pool1d": Word(GlobalMaxPool1D),
+    "global_avg_pool1d": Word(GlobalAvgPool1D),
+    "adaptive_max_pool2d": Word(AdaptiveMaxPool2D, "output_size"),
+    "adaptive_avg_pool2d": Word(AdaptiveAvgPool2D, "output_size"),
+    "up_sampling2d": Word(UpSampling2D, "size"),
+    "up_sampling1d": Word(UpSampling1D, "size"),
+    "zero_padding2d": Word(ZeroPadding2D, "padding"),
+    "zero_padding1d": Word(ZeroPadding1D, "padding"),
+    "cropping2d": Word(Cropping2D, "cropping"),
+    "cropping1d": Word(Cropping1D, "cropping"),
+    "random_shift": Word(RandomShift, "height_factor width_factor"),
+    "random_rotation": Word(RandomRotation, "factor"),
+    "random_zoom": Word(RandomZoom, "height_factor width_factor"),
+    "random_flip": Word(RandomFlip),
+    "cutout": Word(Cutout, "size fill_value"),
     "batch_norm": Word(BatchNorm, "momentum epsilon"),
+    "layer_norm": Word(LayerNorm, "axis epsilon"),
+    "group_norm": Word(GroupNorm, "groups epsilon"),
+    "rms_norm": Word(RMSNorm, "axis epsilon"),
     "dropout": Word(Dropout, "rate"),
     "gaussian_noise": Word(GaussianNoise, "stddev"),
     "flatten": Word(Flatten),
@@ -88,7 +141,7 @@ WORDS = {
     "rescale": Word(Rescale, "scale offset"),
     "standardize": Word(Standardize),
 }
-SYNONYMS = {"swish": "silu"}
+SYNONYMS = {"conv": "conv2d", "pool": "max_pool2d", "swish": "silu"}
 
 
 def parse_layers(text: str) -> list[Layer]:
@@ -98,8 +151,8 @@ def parse_layers(text: str) -> list[Layer]:
     ------
         OptionError: naming the layer that cannot be read, and what was expected there.
 
-    >>> parse_layers("conv2d 16 3, relu, flatten, dropout 0.2, dense 10")
-    [Conv2D(16, 3), ReLU(), Flatten(), Dropout(0.2), Dense(10)]
+    >>> parse_layers("conv 16 3, relu, pool 2, flatten, dense 10")
+    [Conv2D(16, 3), ReLU(), MaxPool2D(), Flatten(), Dense(10)]
     """
     if not isinstance(text, str) or not text.strip():
         raise OptionError("layers are a line such as 'dense 128, relu, dense 10'")
@@ -135,7 +188,8 @@ def _layer(part: str, place: str) -> Layer:
     if not name:
         raise OptionError(f"{place} is missing: there is nothing between two commas or at the end")
     if name not in WORDS:
-        raise OptionError(f"{place}, {part!r}: no layer {name!r}. {did_you_mean(name, WORDS)}")
+        known = [*WORDS, *SYNONYMS]
+        raise OptionError(f"{place}, {part!r}: no layer {name!r}. {did_you_mean(name, known)}")
     make: Any = WORDS[name].layer
     options = WORDS[name].options
     values = [_number(number, f"{place}, {part!r}") for number in numbers]

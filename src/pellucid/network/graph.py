@@ -17,6 +17,7 @@ from pellucid.errors import GraphError, PellucidError
 from pellucid.initializers import Auto
 from pellucid.layers.base import Layer, ParameterSpec, Spec, StateSpec
 from pellucid.losses import Loss
+from pellucid.network.scopes import prefixes
 from pellucid.network.symbols import Input, Symbol, apply
 
 
@@ -175,8 +176,9 @@ def _output_specs(order: list[Symbol]) -> dict[Symbol, tuple[Spec, ...]]:
 
 
 def _names(order: list[Symbol]) -> list[str]:
-    """A name for each node: its own, or its class in lower case with a number."""
-    taken = [s.name for s in order if s.name is not None]
+    """A name for each node: its own, or its class in lower case with a number; a block's before."""
+    within = prefixes(symbol.scope for symbol in order)
+    taken = [within[s.scope] + s.name for s in order if s.name is not None]
     twice = [name for name in dict.fromkeys(taken) if taken.count(name) > 1]
     if twice:
         raise GraphError(
@@ -187,10 +189,12 @@ def _names(order: list[Symbol]) -> list[str]:
     counts: dict[str, int] = {}
     names: list[str] = []
     for symbol in order:
+        prefix = within[symbol.scope]
         if symbol.name is not None:
-            names.append(symbol.name)
+            names.append(prefix + symbol.name)
             continue
-        base = symbol.owner or ("input" if symbol.layer is None else snake(type(symbol.layer)))
+        kind = "input" if symbol.layer is None else snake(type(symbol.layer))
+        base = prefix + (symbol.owner or kind)
         while True:
             counts[base] = counts.get(base, 0) + 1
             bare = counts[base] == 1 and (symbol.owner or (base == "input" and lone_input))
@@ -203,7 +207,8 @@ def _names(order: list[Symbol]) -> list[str]:
 
 def snake(kind: type) -> str:
     """A class name in lower case: ``BatchNorm`` → ``batch_norm``, ``Conv2D`` → ``conv2d``."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{2})", "_", kind.__name__)
+    ends = r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{2})|(?<=[A-Z0-9][A-Z])(?=[A-Z][a-z])"
+    words = re.sub(ends, "_", kind.__name__)
     return words.lower().replace("re_lu", "relu").replace("si_lu", "silu")
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from pellucid.description import Description
 from pellucid.errors import GraphError, ShapeError
 from pellucid.layers.base import Kind, Layer, Shape, Spec
+from pellucid.layers.blocks import Block
+from pellucid.network.scopes import current_scope
 
 
 class Symbol:
@@ -29,6 +31,7 @@ class Symbol:
         self.name = name
         self.owner = owner
         self.output = output
+        self.scope = current_scope() if layer is not None else None
         self.first: Symbol = siblings[0] if siblings else self
 
     @property
@@ -86,6 +89,11 @@ def apply(layer: Layer, inputs: tuple[Any, ...], owner: str | None = None) -> An
     """A node: `layer` on symbols. One Symbol, or a tuple where the layer has several outputs."""
     if not all(isinstance(x, Symbol) for x in inputs):
         raise GraphError(f"{layer!r} was called on symbols and arrays together: use one kind")
+    if isinstance(layer, Block):
+        if owner is not None:
+            raise GraphError(f"{layer!r} is several nodes: share the layers inside it instead")
+        _check_inputs(layer, inputs)
+        return layer.wire(*inputs)
     try:
         _check_inputs(layer, inputs)
         result = layer.output_spec(*(x.spec for x in inputs))
@@ -151,6 +159,7 @@ def listed(x: Any, what: str) -> list[Symbol]:
             if symbol.name not in (None, name):
                 raise GraphError(f"{what}[{name!r}] is already named {symbol.name!r}")
             symbol.first.name = symbol.name = name
+            symbol.first.scope = None  # a name that is asked for is the whole name
         return list(x.values())
     if not isinstance(x, list | tuple) or not x:
         raise GraphError(
