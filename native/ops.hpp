@@ -15,6 +15,16 @@
 #include "parallel.hpp"
 #include "simd.hpp"
 
+// Before a loop whose rounds touch only places of their own, so that they can run side by side. Arrays
+// may be the same one; without this the compiler has to assume that they overlap in any other way.
+#if defined(__clang__)
+#define PELLUCID_SIDE_BY_SIDE _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define PELLUCID_SIDE_BY_SIDE _Pragma("GCC ivdep")
+#else
+#define PELLUCID_SIDE_BY_SIDE
+#endif
+
 namespace pellucid::PELLUCID_TIER {
 
 constexpr i64 lesser(i64 a, i64 b) { return a < b ? a : b; }
@@ -32,6 +42,18 @@ template <class F> inline void in_pieces(i64 n, F&& f) {
         const i64 start = piece * size;
         f(start, lesser(size, n - start));
     });
+}
+
+// f(part, start, size) for at most kParts parts of n values, to put sums of them together in order.
+// Returns how many there are, at least one.
+constexpr int kParts = 64;
+template <class F> inline int in_parts(i64 n, F&& f) {
+    constexpr i64 least = 16384, whole = 64;  // parts begin at multiples of `whole`
+    const i64 most = n / least < kParts ? n / least : kParts;
+    const i64 size = most > 1 ? ((n + most - 1) / most + whole - 1) / whole * whole : n;
+    const int parts = size > 0 ? int((n + size - 1) / size) : 1;
+    parallel(parts, [&](int part) { f(part, part * size, lesser(size, n - part * size)); });
+    return parts;
 }
 
 // f(first, last) for pieces of some rows, of `width` values each.

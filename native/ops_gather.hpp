@@ -65,15 +65,21 @@ template <class T> void gather_rows(const Source& s, const i64* order, i64 from,
 }
 
 // np.isfinite(g).all(): 0·x is 0 for a number and NaN for infinity and NaN
-template <class T> bool all_finite(const T* g, i64 n) {
-    T part[16] = {};
+template <class T> bool finite(const T* g, i64 n) {
+    constexpr int side = 32;
+    T part[side] = {}, sum = 0;
     i64 i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (int k = 0; k < 16; k++) part[k] += g[i + k] * T(0);
-    for (; i < n; i++) part[0] += g[i] * T(0);
-    for (T p : part)
-        if (!(p == 0)) return false;
-    return true;
+    for (; i + side <= n; i += side)
+        for (int k = 0; k < side; k++) part[k] += g[i + k] * T(0);
+    for (; i < n; i++) sum += g[i] * T(0);
+    for (T p : part) sum += p;
+    return sum == 0;
+}
+template <class T> bool all_finite(const T* g, i64 n) {
+    bool part[kParts], all = true;
+    const int parts = in_parts(n, [&](int k, i64 at, i64 size) { part[k] = finite(g + at, size); });
+    for (int k = 0; k < parts; k++) all = all && part[k];
+    return all;
 }
 
 }  // namespace pellucid::PELLUCID_TIER

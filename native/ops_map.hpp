@@ -14,10 +14,12 @@ enum Map { affine, relu, leaky, sigmoid, tanh_, map_count };
 template <class T> void map(T* y, const T* x, i64 n, i64 kind, T a, T b) {
     switch (kind) {
         case affine:
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) y[i] = x[i] * a + b;
             break;
         case relu:
         case leaky:  // of x and a·x the larger; NaN stays NaN
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) y[i] = x[i] < a * x[i] ? a * x[i] : x[i];
             break;
         case sigmoid: vsigmoid(x, y, n); break;
@@ -39,16 +41,20 @@ template <class Adding, class T>
 void map_grad(Adding adding, T* dx, const T* dy, const T* y, i64 n, i64 kind, T a) {
     switch (kind) {
         case affine:
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) put(adding, dx[i], dy[i] * a);
             break;
         case relu:
         case leaky:
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) put(adding, dx[i], dy[i] * (y[i] > 0 ? T(1) : a));
             break;
         case sigmoid:
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) put(adding, dx[i], dy[i] * (y[i] * (1 - y[i])));
             break;
         case tanh_:
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) put(adding, dx[i], dy[i] * (1 - y[i] * y[i]));
             break;
     }
@@ -150,6 +156,7 @@ template <class T> void run_dropout(const Frame<T>& f) {
 template <class T> void run_multiply(const Frame<T>& f) {
     either(f.i->whole[0], [&](auto adding) {
         in_pieces(count(f, 0), [&](i64 at, i64 n) {
+            PELLUCID_SIDE_BY_SIDE
             for (i64 i = at; i < at + n; i++) put(adding, f.at[0][i], f.at[1][i] * f.at[2][i]);
         });
     });
