@@ -21,6 +21,7 @@ from pellucid import (
     AdamW,
     Checkpoint,
     Conv2D,
+    Conv2DTranspose,
     CosineRestarts,
     CrossEntropy,
     Dense,
@@ -210,7 +211,12 @@ def test_weights_into_each_unit_are_kept_short() -> None:
                        loss=CrossEntropy(), optimizer=SGD(0.5, max_norm=0.4))  # fmt: skip
     frozen = pictures.parameters["dense_1/W"].copy()
     pictures.fit(rng.normal(size=(30, 6, 6, 2)), rng.integers(0, 2, 30), epochs=5, progress=False)
+    upwards = Network([Conv2DTranspose(3, 2), Flatten(), Dense(2)], inputs=(4, 4, 5),
+                      loss=CrossEntropy(), optimizer=SGD(0.5, max_norm=0.4))  # fmt: skip
+    upwards.fit(rng.normal(size=(30, 4, 4, 5)), rng.integers(0, 2, 30), epochs=5, progress=False)
+    upward = upwards.parameters["conv2d_transpose_1/W"]
     norms = {
+        "upwards": np.sqrt(np.square(upward).sum(axis=(0, 1, 3))),
         "rows": np.linalg.norm(words.parameters["embedding_1/W"], axis=1),
         "columns": np.linalg.norm(words.parameters["dense_1/W"], axis=0),
         "filters": np.linalg.norm(pictures.parameters["conv2d_1/W"].reshape(-1, 4), axis=0),

@@ -183,6 +183,7 @@ class Layer(Description, ABC):
     batch_statistics: ClassVar[bool] = False  # mixes the rows of a training batch
     adapts: ClassVar[bool] = False  # learns statistics from data before training: `adapt(batches)`
     initialization: ClassVar[str | None] = None  # what "auto" becomes before it: he, lecun, glorot
+    unit_axis: ClassVar[int] = -1  # the axis of its weights along which the units lie
 
     def output_spec(self, *inputs: Spec) -> Spec | tuple[Spec, ...]:
         """What comes out of these inputs; a ShapeError says what would fit. Default: the same."""

@@ -62,6 +62,7 @@ class Embedding(Layer):
     }
     takes_integers: ClassVar[bool] = True
     initialization: ClassVar[str | None] = "glorot"
+    unit_axis: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         number(self, "input_dim", at_least=1, integer=True)

@@ -68,6 +68,7 @@ class _Transposed(Spatial):
         "initializer": "kernel_initializer",
     }
     initialization: ClassVar[str | None] = "glorot"
+    unit_axis: ClassVar[int] = -2
 
     def __post_init__(self) -> None:
         number(self, "filters", at_least=1, integer=True)

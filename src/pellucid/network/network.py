@@ -263,8 +263,8 @@ class Network:
             start, stop = self.parameters.stretch(name)
             if layer is None or not layer.trainable or start == stop:
                 continue
-            if spec.decay and len(spec.shape) > 1:  # an embedding's units are its rows
-                incoming.append(Incoming.of(start, spec.shape, 0 if layer.takes_integers else -1))
+            if spec.decay and len(spec.shape) > 1:
+                incoming.append(Incoming.of(start, spec.shape, layer.unit_axis))
             if runs and runs[-1].stop == start and runs[-1].decay == spec.decay:
                 runs[-1] = runs[-1]._replace(stop=stop)
             else:
