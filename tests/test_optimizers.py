@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import pellucid.optimizers.base
+import pellucid.optimizers.norms
 import pellucid.optimizers.runs
 from pellucid.description import Description
 from pellucid.errors import OptionError
@@ -432,7 +432,7 @@ def test_max_norm_is_pytorchs_renorm(shape, axis, dtype):
     w = np.random.default_rng(0).normal(size=shape).astype(dtype)
     theta = np.concatenate([[9.0], w.ravel(), [9.0]]).astype(dtype)
     runs = Runs([Run(1, len(theta) - 1, True)], [Incoming.of(1, shape, axis)])
-    SGD(max_norm=1.3).shorten(theta, runs)
+    SGD(max_norm=1.3).keep_short(theta, runs)
     expected = torch.renorm(torch.tensor(w), 2, axis % len(shape), 1.3).numpy()
     found = theta[1:-1].reshape(shape)
     np.testing.assert_allclose(found, expected, rtol=2e-7)
@@ -449,7 +449,7 @@ def test_max_norm_is_pytorchs_renorm(shape, axis, dtype):
 @pytest.mark.parametrize("size", [0.0, 1e-300, 1e-200, 1e200])
 def test_max_norm_of_any_size(size):
     theta = np.full(6, size)
-    SGD(max_norm=2.0).shorten(theta, Runs([Run(0, 6, True)], [Incoming.of(0, (3, 2), -1)]))
+    SGD(max_norm=2.0).keep_short(theta, Runs([Run(0, 6, True)], [Incoming.of(0, (3, 2), -1)]))
     expected = size if size < 1 else 2 / math.sqrt(3)
     np.testing.assert_allclose(theta, expected, rtol=1e-14)
 
@@ -661,7 +661,7 @@ def test_a_schedule_that_gives_no_rate_is_named():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_norm_of_long_vectors_is_that_of_all_their_pieces(dtype):
-    n = 5 * pellucid.optimizers.base.PIECE + 3
+    n = 5 * pellucid.optimizers.norms.PIECE + 3
     g = np.random.default_rng(4).normal(size=n).astype(dtype)
     expected = g / (np.linalg.norm(g.astype(float)) + 1e-6)
     SGD(clip_norm=1.0).clip(g, [Run(0, n - 10, True), Run(n - 10, n, False)])

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite
 from types import SimpleNamespace
 from typing import Any, ClassVar, final
 
@@ -26,11 +26,10 @@ import numpy as np
 from pellucid.description import Description, number
 from pellucid.errors import OptionError
 from pellucid.optimizers.averages import SLOTS, Average
+from pellucid.optimizers.norms import norm, shorten
 from pellucid.optimizers.runs import Run, Runs, blocks
 from pellucid.random import Array
 from pellucid.schedules import Schedule, plain_numbers
-
-PIECE = 8_192  # entries of one dot product in the norm
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,7 +138,7 @@ class Optimizer(Description, ABC):
         """What comes after the step: weights that are too long are shortened, then averaged."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             if self.max_norm is not None:
-                self.shorten(theta, runs)
+                self.keep_short(theta, runs)
             if self.average is not None and self.average.due(t):
                 for block, _ in blocks(runs, False):
                     self.average.add(theta[block], *(slots[name][block] for name in SLOTS))
@@ -158,6 +157,13 @@ class Optimizer(Description, ABC):
         return rate
 
     @final
+    def rates(self, step: int, count: int) -> Array:
+        """The learning rates of `count` steps from `step` on."""
+        if not isinstance(self.learning_rate, Schedule):
+            return np.full(count, float(self.learning_rate))
+        return np.array([self.rate(step + k) for k in range(count)])
+
+    @final
     def clip(self, g: Array, runs: Iterable[Run]) -> None:
         """Clips the runs of a gradient vector in place, by value and then by norm."""
         stretches = [g[start:stop] for start, stop, _ in runs]  # views
@@ -165,39 +171,15 @@ class Optimizer(Description, ABC):
             for stretch in stretches:
                 np.clip(stretch, -self.clip_value, self.clip_value, out=stretch)
         if self.clip_norm is not None:
-            shrink = self.clip_norm / (_norm(stretches) + 1e-6)
+            shrink = self.clip_norm / (norm(stretches) + 1e-6)
             if shrink < 1:
                 for stretch in stretches:
                     stretch *= shrink
 
     @final
-    def shorten(self, theta: Array, runs: Iterable[Run]) -> None:
+    def keep_short(self, theta: Array, runs: Iterable[Run]) -> None:
         """Scales each unit's incoming weights w down to max_norm: w ← w · min(1, max_norm/‖w‖)."""
         if self.max_norm is None or not isinstance(runs, Runs):
             raise OptionError("max_norm needs to know which weights lead into which unit: Runs")
         for start, stop, shape in runs.incoming:
-            w = theta[start:stop].reshape(shape)
-            largest = np.abs(w).max(axis=(0, 2), keepdims=True, initial=0.0)
-            largest[largest == 0] = 1  # in units of it, so that no square overflows
-            norm = largest * np.sqrt(np.square(w / largest).sum(axis=(0, 2), keepdims=True))
-            w *= self.max_norm / np.maximum(norm, self.max_norm)
-
-
-def inner(a: Array, b: Array) -> float:
-    """The inner product of two vectors, its bits the same for any number of threads.
-
-    The pieces are too short for BLAS to share out among threads, and waking them costs more than
-    the sum. The pieces' sums are added in float64.
-    """
-    return sum(float(np.dot(a[i : i + PIECE], b[i : i + PIECE])) for i in range(0, len(a), PIECE))
-
-
-def _norm(stretches: list[Array]) -> float:
-    """The Euclidean norm of them all, also where squares overflow."""
-    square = sum(inner(stretch, stretch) for stretch in stretches)
-    if isfinite(square):
-        return sqrt(square)
-    largest = max(float(np.abs(stretch).max(initial=0.0)) for stretch in stretches)
-    if not isfinite(largest):
-        return largest
-    return largest * sqrt(sum(float(np.square(s / largest).sum()) for s in stretches))
+            shorten(theta[start:stop].reshape(shape), self.max_norm)

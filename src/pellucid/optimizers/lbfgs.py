@@ -28,7 +28,8 @@ from typing import Any, ClassVar, NamedTuple, final
 
 from pellucid.description import number
 from pellucid.errors import OptionError
-from pellucid.optimizers.base import Optimizer, inner
+from pellucid.optimizers.base import Optimizer
+from pellucid.optimizers.norms import inner
 from pellucid.random import Array
 from pellucid.schedules import Schedule
 

@@ -19,8 +19,8 @@ from pellucid.engine.base import Arrays, Batch, Batches, Program, RunResult, Tal
 from pellucid.engine.numpy import NumpyProgram
 from pellucid.errors import OptionError
 from pellucid.events import EpochEnd, Observer, Phase, RunStart
-from pellucid.optimizers.base import inner
 from pellucid.optimizers.lbfgs import LBFGS, Point, direction, remember, strong_wolfe
+from pellucid.optimizers.norms import inner
 from pellucid.training.sources import Source
 
 Array = NDArray[Any]
