@@ -129,8 +129,8 @@ class RMSProp(Optimizer):
             a = slots.a
             a *= self.rho
             a += (1 - self.rho) * g
-            # at least 0, which rounding may miss; infinite where v is, for so may a² be
-            variance = np.where(np.isinf(v), v, np.maximum(v - a * a, 0))
+            variance = np.maximum(v - a * a, 0)  # rounding may leave less than nothing
+            variance[np.isinf(v)] = np.inf  # where a² may be infinite too
         g = g / (np.sqrt(variance) + self.epsilon)
         if self.momentum:
             velocity = slots.velocity

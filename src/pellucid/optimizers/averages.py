@@ -86,7 +86,8 @@ class EMA(Average):
         super().__post_init__()
 
     def weight(self, samples: Array) -> Array:
-        return np.where(samples == 1, 1, 1 - self.decay).astype(samples.dtype)
+        share: Array = np.maximum(samples == 1, samples.dtype.type(1 - self.decay))
+        return share
 
 
 @final
