@@ -81,7 +81,7 @@ def softplus(z: Array) -> Array:
     """The logarithm log(1 + e^z), to 8 units in the last place.
 
     >>> softplus(np.array([-1e4, 0.0, 1e4])).round(4)
-    array([0.e+00, 6.931e-01, 1.000e+04])
+    array([0.000e+00, 6.931e-01, 1.000e+04])
     """
     a: Array = np.log1p(np.exp(-np.abs(z)))
     a += np.maximum(z, 0)

@@ -50,7 +50,7 @@ class NLL(ClassLoss):
     def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
         _check_log_probabilities(y_pred, self)
         if y_true.ndim < y_pred.ndim:
-            cache.target = np.zeros_like(y_pred)
+            cache.target = np.zeros(y_pred.shape, y_pred.dtype)
             places = self._places(y_true, y_pred, cache)
             cache.target.reshape(-1)[places] = 1
             values = -y_pred.reshape(-1)[places]

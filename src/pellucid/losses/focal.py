@@ -49,7 +49,7 @@ class Focal(ClassLoss):
     Targets are class indices or one-hot rows, as for `CrossEntropy`; outputs are logits.
 
     >>> round(Focal()([0], [[2.0, 1.0, 0.0]]), 4)
-    0.0456
+    0.0457
     """
 
     gamma: float = 2.0
@@ -90,7 +90,7 @@ class Focal(ClassLoss):
         z = (y_pred - y_pred.max(axis=-1, keepdims=True)).reshape(-1, classes)  # (N, K)
         places = self._places(y_true, y_pred, cache)
         at_target = z.reshape(-1)[places]
-        others = np.exp(z)
+        others = np.exp(z, order="C")
         e = others.reshape(-1)[places]
         others.reshape(-1)[places] = 0
         rest = others.sum(axis=-1)

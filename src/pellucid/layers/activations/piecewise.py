@@ -120,8 +120,8 @@ class HardSwish(Activation):
 
     def value(self, z: Array) -> Array:
         a: Array = np.clip(z + 3, 0, 6)
-        a *= np.maximum(z, -3)  # −∞ · 0 is not a number
         a /= 6
+        a *= np.maximum(z, -3)  # −∞ · 0 is not a number
         return a
 
     def slope(self, z: Array, a: Array) -> Array:

@@ -12,7 +12,7 @@ Softplus       log(1 + e^βz) / β                   σ(βz)
 Softsign       z / (1 + |z|)                       1 / (1 + |z|)²
 SiLU           z σ(z)                              σ(z) (1 + z (1 − σ(z)))
 GELU           z Φ(z)                              Φ(z) + z φ(z)
-GELU, "tanh"   z σ(2u)                             σ(2u) + 2 z σ(2u) (1 − σ(2u)) u′
+GELU, "tanh"   z σ(2u)                             σ(2u) (1 + z σ(−2u) 2u′)
 Mish           z t, t = tanh(log(1 + eᶻ))          t + z (1 − t²) σ(z)
 =============  ==================================  =========================================
 
@@ -123,7 +123,7 @@ class Softplus(Activation):
         In [1e-6, 1e6]; the larger, the closer to a ReLU.
 
     >>> Softplus()(np.array([-1e4, 0.0, 1e4])).round(4)
-    array([0.e+00, 6.931e-01, 1.000e+04])
+    array([0.000e+00, 6.931e-01, 1.000e+04])
     """
 
     beta: float = 1.0
@@ -241,8 +241,12 @@ class GELU(Activation):
     def slope(self, z: Array, a: Array) -> Array:
         if self.approximate == "tanh":
             z = np.clip(z, -25, 25)
-            s = sigmoid(_twice_u(z))
-            slope: Array = s + z * s * (1 - s) * (sqrt(8 / pi) * (1 + 3 * 0.044715 * z * z))
+            u = _twice_u(z)
+            s = sigmoid(u)
+            slope: Array = z * sigmoid(-u)  # 1 − s has no digits left where u is large
+            slope *= sqrt(8 / pi) * (1 + 3 * 0.044715 * z * z)
+            slope += 1
+            slope *= s
         else:
             z = np.clip(z, -40, 40)
             slope = normal_cdf(z) + z * np.exp(z * z * -0.5) * sqrt(0.5 / pi)
