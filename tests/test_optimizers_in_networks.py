@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import pellucid
 from pellucid import (
     EMA,
     L1,
@@ -22,6 +25,7 @@ from pellucid import (
     Checkpoint,
     Conv2D,
     Conv2DTranspose,
+    Cosine,
     CosineRestarts,
     CrossEntropy,
     Dense,
@@ -119,6 +123,31 @@ def test_stopped_anywhere_and_gone_on_with_it_has_the_same_bits(optimizer, engin
         again = network(optimizer, engine=engine)
         assert bits(again, fit(again, resume=path)) == expected
         assert bits(net, fit(net, resume=True)) == expected
+
+
+SCHEDULES = {
+    "constant": 0.02,
+    "step": StepDecay(0.05, 2, 0.5),
+    "steps": MultiStep(0.05, (1, 3)),
+    "exponential": ExponentialDecay(0.05, 0.8),
+    "polynomial": PolynomialDecay(0.05, 5, 2),
+    "inverse": InverseScaling(0.05),
+    "cosine": Cosine(0.05, 5),
+    "restarts": CosineRestarts(0.05, 2),
+    "cycle": OneCycle(0.05, 6),
+    "warm": WarmUp(Cosine(0.05, 3), 2),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@table
+def test_every_optimizer_resumes_with_every_schedule(optimizer, schedule):
+    optimizer = optimizer.replace(learning_rate=schedule)
+    whole = network(optimizer)
+    expected = bits(whole, fit(whole, epochs=2))
+    net = network(optimizer)
+    fit(net, Stop(3), epochs=2)
+    assert bits(net, fit(net, resume=True, epochs=2)) == expected
 
 
 @table
@@ -256,3 +285,24 @@ def test_the_rate_may_be_lowered_meanwhile() -> None:
         record = fit(net, ReduceLROnPlateau("loss", patience=0, min_delta=10.0, factor=0.5))
         assert net.optimizer == optimizer
         assert record["learning_rate"][-1] == pytest.approx(optimizer.rate(19) / 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"optimizers.{n}" for n in ("sgd", "adam", "nadam", "adagrad", "averages", "lbfgs")),
+        *(f"schedules.{n}" for n in ("base", "decay", "cosine")),
+        *(f"initializers.{n}" for n in ("base", "plain", "scaled", "names")),
+        *(f"training.{n}" for n in ("averaging", "rates", "plateau")),
+    ],
+)
+def test_the_examples_in_the_docstrings_run(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"pellucid.{name}"))
+    assert found.failed == 0
+    assert found.attempted > 0
+
+
+def test_keras_names_are_understood() -> None:
+    assert pellucid.RMSprop is RMSProp
+    assert pellucid.CosineDecayRestarts is CosineRestarts
+    assert pellucid.RandomNormal is pellucid.Normal

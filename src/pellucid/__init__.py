@@ -171,6 +171,15 @@ _LAZY = {
     "set_threads": "pellucid.engine.threads",
 }
 
+_OTHER_NAMES = OTHER_NAMES | {  # as Keras calls them
+    "CosineDecay": "Cosine",
+    "CosineDecayRestarts": "CosineRestarts",
+    "Nadam": "NAdam",
+    "RMSprop": "RMSProp",
+    "RandomNormal": "Normal",
+    "RandomUniform": "Uniform",
+}
+
 _PARTS = (
     "data", "engine", "errors", "events", "formats", "insight", "layers", "metrics", "training"
 )  # fmt: skip
@@ -225,8 +234,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _PARTS:
         return importlib.import_module(f"pellucid.{name}")
-    if name in OTHER_NAMES:
-        return globals()[OTHER_NAMES[name]]
+    if name in _OTHER_NAMES:
+        return globals()[_OTHER_NAMES[name]]
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 

@@ -98,6 +98,12 @@ class RMSProp(Optimizer):
     epsilon : float, default 1e-8
         Keeps the division finite, above 0.
     centered : bool, default False
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0, 1.0]), {"v": np.zeros(2)}
+    >>> RMSProp(0.01).apply(theta, np.array([5.0, -0.1]), slots, 1, [Run(0, 2, True)])
+    >>> theta.round(6)  # the first step is 1/√(1 − ρ) times the rate
+    array([0.9, 1.1])
     """
 
     learning_rate: float | Schedule = 0.01
@@ -162,6 +168,12 @@ class Adadelta(Optimizer):
     rho : float, default 0.9
         ρ, what stays of the old means, from 0 to below 1.
     epsilon : float, default 1e-6
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0, 1.0]), {"v": np.zeros(2), "u": np.zeros(2)}
+    >>> Adadelta().apply(theta, np.array([5.0, -5.0]), slots, 1, [Run(0, 2, True)])
+    >>> theta.round(6)  # it starts small: √(ε / (1 − ρ))
+    array([0.996838, 1.003162])
     """
 
     learning_rate: float | Schedule = 1.0

@@ -103,6 +103,12 @@ class Adam(AdaptiveMoments):
     amsgrad : bool, default False
         Divide by the largest v so far, v_max ← max(v_max, v), so that steps never grow: Reddi et
         al., "On the convergence of Adam and beyond", 2018. By name: "amsgrad".
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0, 1.0]), {"m": np.zeros(2), "v": np.zeros(2)}
+    >>> Adam(0.1).apply(theta, np.array([5.0, -0.01]), slots, 1, [Run(0, 2, True)])
+    >>> theta.round(6)  # the first step is as long as the rate, whatever the gradient
+    array([0.9, 1.1])
     """
 
     def update(self, theta: Array, g: Array, slots: Any, rate: float, t: int, decay: float) -> None:
@@ -118,6 +124,9 @@ class AdamW(AdaptiveMoments):
 
     Loshchilov and Hutter, "Decoupled weight decay regularization", 2019. Options as in `Adam`,
     but `weight_decay` is 0.01 unless said otherwise.
+
+    >>> AdamW(3e-4, weight_decay=0.1)
+    AdamW(learning_rate=0.0003, weight_decay=0.1)
     """
 
     weight_decay: float = field(default=0.01, kw_only=True)

@@ -106,6 +106,12 @@ class SWA(Average):
     ----------
     start, every : int, default 0 and 1
         Average after this many updates, each so many updates.
+
+    >>> theta, average, samples = np.zeros(1), np.zeros(1), np.zeros(1)
+    >>> for theta[0] in (1.0, 2.0, 6.0):
+    ...     SWA().add(theta, average, samples)
+    >>> average, samples
+    (array([3.]), array([3.]))
     """
 
     def weight(self, samples: Array) -> Array:

@@ -61,6 +61,14 @@ class LBFGS(Optimizer):
 
     Clipping, weight decay, max_norm and averages do not go with it: the line search needs a true
     gradient. ``Network(penalty=L2(1e-4))`` gives both the penalty's value and its gradient.
+
+    >>> import numpy as np
+    >>> from pellucid import Dense, MSE, Network
+    >>> net = Network([Dense(1)], loss=MSE(), optimizer=LBFGS(), dtype="float64")
+    >>> x = np.linspace(-1, 1, 20)[:, None]
+    >>> record = net.fit(x, 3 * x + 2, batch_size=20, progress=False)
+    >>> record.stopped.split(":")[0], net.parameters["dense_1/W"].round(4).item()
+    ('converged', 3.0)
     """
 
     learning_rate: float | Schedule = 1.0

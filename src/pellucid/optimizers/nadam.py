@@ -38,6 +38,12 @@ class NAdam(Moments):
         ψ, how fast the momentum grows from β₁/2 to β₁.
     decoupled_weight_decay : bool, default False
         Decay the weights themselves, θ ← θ − rate·λ·θ, instead of adding λθ to the gradient.
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0]), {"m": np.zeros(1), "v": np.zeros(1)}
+    >>> NAdam(0.1).apply(theta, np.array([5.0]), slots, 1, [Run(0, 1, True)])
+    >>> theta.round(3)
+    array([0.894])
     """
 
     learning_rate: float | Schedule = 2e-3
@@ -111,6 +117,12 @@ class RAdam(Moments):
     epsilon : float, default 1e-8
     decoupled_weight_decay : bool, default False
         Decay the weights themselves, θ ← θ − rate·λ·θ, instead of adding λθ to the gradient.
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0]), {"m": np.zeros(1), "v": np.zeros(1)}
+    >>> RAdam(0.1).apply(theta, np.array([5.0]), slots, 1, [Run(0, 1, True)])
+    >>> theta  # a plain step: 1 - 0.1 · 5
+    array([0.5])
     """
 
     decoupled_weight_decay: bool = False

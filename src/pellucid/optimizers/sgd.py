@@ -35,6 +35,13 @@ class SGD(Optimizer):
     momentum : float, default 0
         μ, from 0 to below 1.
     nesterov : bool, default False
+
+    >>> from pellucid.optimizers import Run
+    >>> theta, slots = np.array([1.0]), {"velocity": np.zeros(1)}
+    >>> for t in (1, 2):
+    ...     SGD(0.1, momentum=0.9).apply(theta, np.ones(1), slots, t, [Run(0, 1, True)])
+    >>> theta.round(6), slots["velocity"]
+    (array([0.71]), array([1.9]))
     """
 
     learning_rate: float | Schedule = 0.01

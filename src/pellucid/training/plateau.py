@@ -42,8 +42,14 @@ class ReduceLROnPlateau(Watch):
         What the rate is multiplied by now.
     best, best_epoch : the best value so far and its epoch
 
-    >>> net.fit(train, validation=test,
-    ...         callbacks=[ReduceLROnPlateau(patience=3)])        # doctest: +SKIP
+    >>> import numpy as np
+    >>> from pellucid import Adam, Dense, MSE, Network
+    >>> net = Network([Dense(1)], loss=MSE(), optimizer=Adam(0.1))
+    >>> hard_to_please = ReduceLROnPlateau("loss", patience=0, min_delta=10.0)
+    >>> record = net.fit(np.ones((8, 2)), np.ones((8, 1)), epochs=4, progress=False,
+    ...                  callbacks=[hard_to_please])
+    >>> [round(rate, 4) for rate in record["learning_rate"]]
+    [0.1, 0.1, 0.01, 0.001]
     """
 
     @checked_options(
