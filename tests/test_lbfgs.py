@@ -634,6 +634,7 @@ def test_what_it_cannot_do_is_said() -> None:
     with pytest.raises(OptionError, match="a single step cannot"):
         step.update()
     np.testing.assert_array_equal(net.parameters.vector, before)
+    assert "update (SGD(" in str(net.trace(x, y))  # a step is shown all the same
     with pytest.raises(OptionError, match="an optimizer with a rate to look for"):
         find_learning_rate(net, x, y)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pellucid.errors import StepError
 from pellucid.network.graph import Node
 from pellucid.network.network import Network
-from pellucid.optimizers import SGD
+from pellucid.optimizers import LBFGS, SGD
 from pellucid.training.fit import penalty_of
 from pellucid.training.sources import unpacked
 
@@ -54,7 +54,7 @@ def trace(net: Network, x: Any, y: Any, *, few: int = 12) -> Trace:
         raise StepError("a trace is of a whole step, which needs targets: trace(x, y)")
     net.inputs_for(x)
     twin = net.copy()
-    if twin.optimizer is None:
+    if twin.optimizer is None or isinstance(twin.optimizer, LBFGS):  # which has no single step
         twin.optimizer = SGD(0.01)
     before = {name: array.copy() for name, array in twin.parameters.items()}
     step = twin.step(x, y)
