@@ -168,6 +168,18 @@ def test_draws_do_not_depend_on_the_float_type_or_on_the_rows_behind(layer: Laye
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, one, atol=1e-5)
     np.testing.assert_array_equal(varied(layer, X[:5]), one[:5])
+    many = np.concatenate([X] * 20)  # more than are worked on at a time
+    np.testing.assert_array_equal(varied(layer, many)[:16], one)
+
+
+@every
+def test_the_gradient_is_the_transpose_of_what_was_done(layer: Layer) -> None:
+    """⟨layer(x), dy⟩ = ⟨x, dx⟩, since all of them are linear in x, for many images at a time."""
+    x, cache = np.concatenate([X] * 20), Cache(training=True)
+    y = layer.forward(x, Views({}), cache)
+    dy = np.random.default_rng(1).normal(size=y.shape)
+    dx = layer.backward(dy, Views({}), Views({}), cache)
+    np.testing.assert_allclose((y * dy).sum(), (x * dx).sum(), rtol=1e-10)
 
 
 @every

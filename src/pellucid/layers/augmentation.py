@@ -73,55 +73,70 @@ class _Warp(_Augmentation):
         if not cache.training:
             return x
         b, h, w, c = x.shape
-        cache.maps = self._maps(cache.random(), (h, w), b)
-        pixels = np.ascontiguousarray(x).reshape(b * h * w, c)
-        constant = self.fill_mode == "constant"
-        y = np.full(x.shape, self.fill_value if constant else 0.0, x.dtype)
-        if constant and self.fill_value:
-            pixels = pixels - x.dtype.type(self.fill_value)  # what is missing counts as 0
-        for index, weight in _taps(cache.maps, (h, w), constant):
-            y += pixels.take(index, axis=0) * weight.astype(x.dtype)
-        return y
+        cache.maps = maps = self._maps(cache.random(), (h, w), b)
+        y = np.empty((c, b, h, w), x.dtype)
+        for some in _few(b, h * w):
+            index, f, g = self._places(maps[some], (h, w))
+            f, g = f.astype(x.dtype), g.astype(x.dtype)
+            around = np.full((c, len(index), h + 3, w + 3), self.fill_value, x.dtype)
+            around[:, :, 1 : h + 1, 1 : w + 1] = np.moveaxis(x[some], 3, 0)
+            for pixels, out in zip(around.reshape(c, -1), y[:, some], strict=True):
+                left, right, low, last = (pixels[k:].take(index) for k in (0, 1, w + 3, w + 4))
+                left += g * (right - left)
+                low += g * (last - low)
+                np.add(left, f * (low - left), out=out)
+        return np.moveaxis(y, 0, 3)
 
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array | None:
         if cache.maps is None:
             return dy
         if not cache.needs_dx:
             return None
-        _, h, w, c = dy.shape
-        dx = np.zeros(dy.size)
-        for index, weight in _taps(cache.maps, (h, w), self.fill_mode == "constant"):
-            places = index[..., None] * c + np.arange(c)
-            dx += np.bincount(places.ravel(), (dy * weight).ravel(), minlength=dy.size)
-        return dx.reshape(dy.shape).astype(dy.dtype)
+        b, h, w, c = dy.shape
+        dx = np.empty((c, b, h, w), dy.dtype)
+        for some in _few(b, h * w):
+            index, f, g = self._places(cache.maps[some], (h, w))
+            size = len(index) * (h + 3) * (w + 3)
+            weights = ((1 - f) * (1 - g), (1 - f) * g, f * (1 - g), f * g)
+            places = [(index + k).ravel() for k in (0, 1, w + 3, w + 4)]
+            for channel in range(c):
+                total = np.zeros(size)
+                for place, weight in zip(places, weights, strict=True):
+                    total += np.bincount(place, (dy[some, ..., channel] * weight).ravel(), size)
+                around = total.reshape(len(index), h + 3, w + 3)
+                dx[channel, some] = around[:, 1 : h + 1, 1 : w + 1]
+        return np.moveaxis(dx, 0, 3)
+
+    def _places(self, maps: Array, size: tuple[int, int]) -> tuple[Array, Array, Array]:
+        """Where each output pixel looks: the pixel u, v before q, and q's fractions f and g.
+
+        The pixel is an index among those of all images, (B, H, W), each of which has one row and
+        column more before it and two behind it that hold the constant. A q beyond those is taken
+        back to them; or to the edge, where the neighbour then has no weight.
+        """
+        first, last = (0, 1) if self.fill_mode == "constant" else (1, 0)
+        centre = [(n - 1) / 2 for n in size]
+        i, j = (np.arange(n) - m for n, m in zip(size, centre, strict=True))
+        p = (i[:, None], j[None, :])
+        whole, part = [], []
+        for axis, n in enumerate(size):
+            A = maps[:, axis, :, None, None]
+            q = A[:, axis] * p[axis] + (A[:, 2] + centre[axis] + 1)  # from the first row of all
+            if A[:, 1 - axis].any():  # turned
+                q = q + A[:, 1 - axis] * p[1 - axis]
+            np.clip(q, first, n + last, out=q)
+            whole.append(q.astype(np.intp))
+            part.append(np.subtract(q, whole[-1], out=q))
+        height, width = size[0] + 3, size[1] + 3
+        start = (np.arange(len(maps)) * (height * width))[:, None, None]
+        return (start + whole[0] * width) + whole[1], part[0], part[1]
 
 
-def _taps(maps: Array, size: tuple[int, int], constant: bool) -> Iterator[tuple[Array, Array]]:
-    """For each of the four pixels around q, its index in the whole batch and its weight.
-
-    They are (B, H, W) and (B, H, W, 1); beyond the edge a `constant` makes the weight 0.
-    """
-    centre = [(n - 1) / 2 for n in size]
-    i, j = (np.arange(n) - m for n, m in zip(size, centre, strict=True))
-    p = (i[:, None], j[None, :])
-    around = []  # along each axis, the pixel before q and the one behind it
-    for axis, n in enumerate(size):
-        A = maps[:, axis, :, None, None]
-        q = A[:, axis] * p[axis] + (A[:, 2] + centre[axis])
-        if A[:, 1 - axis].any():  # turned
-            q = q + A[:, 1 - axis] * p[1 - axis]
-        before = np.floor(q)
-        share = q - before
-        both = []
-        for place, weight in ((before, 1 - share), (before + 1, share)):
-            if constant:
-                weight = weight * ((place >= 0) & (place < n))
-            both.append((np.clip(place, 0, n - 1).astype(np.intp), weight))
-        around.append(both)
-    start = (np.arange(len(maps)) * (size[0] * size[1]))[:, None, None]
-    for row, row_weight in around[0]:
-        for column, column_weight in around[1]:
-            yield start + row * size[1] + column, (row_weight * column_weight)[..., None]
+def _few(images: int, pixels: int) -> Iterator[slice]:
+    """Pieces of a batch that stay in the cache."""
+    step = max(16384 // pixels, 1)
+    for start in range(0, images, step):
+        yield slice(start, start + step)
 
 
 @dataclass(frozen=True, repr=False)

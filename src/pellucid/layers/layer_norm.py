@@ -107,21 +107,13 @@ class LayerNorm(_AxesNorm):
     def forward(self, x: Array, p: Views, cache: Cache) -> Array:
         cache.axes = axes = self._axes(x.ndim)
         cache.x_hat, cache.r = _normalized(x, axes, self.epsilon, center=True)
-        y: Array = cache.x_hat
-        if self.scale:
-            y = y * _along(p.gamma, axes, x.ndim)
-        return y + _along(p.beta, axes, x.ndim) if self.center else y
+        return _scaled(cache.x_hat, p, axes, scale=self.scale, center=self.center)
 
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array | None:
         axes: Axes = cache.axes
-        others = tuple(a for a in range(dy.ndim) if a not in axes)
-        if self.center:
-            dp.beta += dy.sum(axis=others)
-        if self.scale:
-            dp.gamma += _products(dy, cache.x_hat, others)
+        g = _unscaled(dy, cache.x_hat, p, dp, axes, scale=self.scale, center=self.center)
         if not cache.needs_dx:
             return None
-        g = dy * _along(p.gamma, axes, dy.ndim) if self.scale else dy
         return _sent_back(g, cache.x_hat, cache.r, axes, center=True)
 
 
@@ -156,17 +148,13 @@ class RMSNorm(_AxesNorm):
     def forward(self, x: Array, p: Views, cache: Cache) -> Array:
         cache.axes = axes = self._axes(x.ndim)
         cache.x_hat, cache.r = _normalized(x, axes, self.epsilon, center=False)
-        y: Array = cache.x_hat
-        return y * _along(p.gamma, axes, x.ndim) if self.scale else y
+        return _scaled(cache.x_hat, p, axes, scale=self.scale, center=False)
 
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array | None:
         axes: Axes = cache.axes
-        if self.scale:
-            others = tuple(a for a in range(dy.ndim) if a not in axes)
-            dp.gamma += _products(dy, cache.x_hat, others)
+        g = _unscaled(dy, cache.x_hat, p, dp, axes, scale=self.scale, center=False)
         if not cache.needs_dx:
             return None
-        g = dy * _along(p.gamma, axes, dy.ndim) if self.scale else dy
         return _sent_back(g, cache.x_hat, cache.r, axes, center=False)
 
 
@@ -223,53 +211,72 @@ class GroupNorm(Layer):
         groups = len(x) if self.groups == -1 else self.groups
         pieces = x.reshape(groups, prod(x.shape[:-1]) // groups, x.shape[-1])  # (G, N, B)
         cache.x_hat, cache.r = _normalized(pieces, (1,), self.epsilon, center=True)
-        y: Array = cache.x_hat.reshape(x.shape)
-        if self.scale:
-            y = y * _along(p.gamma, (0,), x.ndim)
-        if self.center:
-            y = y + _along(p.beta, (0,), x.ndim)
-        return y.swapaxes(0, -1)
+        x_hat = cache.x_hat.reshape(x.shape)
+        return _scaled(x_hat, p, (0,), scale=self.scale, center=self.center).swapaxes(0, -1)
 
     def backward(self, dy: Array, p: Views, dp: Views, cache: Cache) -> Array | None:
-        dy = batch_last(dy)
-        others = tuple(range(1, dy.ndim))
-        if self.center:
-            dp.beta += dy.sum(axis=others)
-        if self.scale:
-            dp.gamma += _products(dy, cache.x_hat.reshape(dy.shape), others)
+        dy, x_hat, r = batch_last(dy), cache.x_hat, cache.r
+        g = _unscaled(
+            dy, x_hat.reshape(dy.shape), p, dp, (0,), scale=self.scale, center=self.center
+        )
         if not cache.needs_dx:
             return None
-        g = dy * _along(p.gamma, (0,), dy.ndim) if self.scale else dy
-        dx = _sent_back(g.reshape(cache.x_hat.shape), cache.x_hat, cache.r, (1,), center=True)
+        dx = _sent_back(g.reshape(x_hat.shape), x_hat, r, (1,), center=True)
         return dx.reshape(dy.shape).swapaxes(0, -1)
 
 
 def _normalized(x: Array, axes: Axes, epsilon: float, *, center: bool) -> tuple[Array, Array]:
     """x̂ and r, with lengths of 1 along the axes, which are one piece of a row."""
     n = prod(x.shape[a] for a in axes)
-    x_hat = x - x.sum(axis=axes, keepdims=True) / n if center else x
-    variance = np.expand_dims(_products(x_hat, x_hat, axes), axes) / n
-    r = 1 / np.sqrt(variance + epsilon)
-    return x_hat * r, r
+    x_hat = x - _sum(axes, x) / n if center else x
+    r: Array = 1 / np.sqrt(_sum(axes, x_hat, x_hat) / n + epsilon)
+    return np.multiply(x_hat, r, out=x_hat if center else None), r
+
+
+def _scaled(x_hat: Array, p: Views, axes: Axes, *, scale: bool, center: bool) -> Array:
+    """γ x̂ + β, as far as they are there; `axes` are those of γ and β."""
+    y = x_hat
+    if scale:
+        y = y * _along(p.gamma, axes, y.ndim)
+    if center:
+        beta = _along(p.beta, axes, y.ndim)
+        y = np.add(y, beta, out=y if scale else None)
+    return y
+
+
+def _unscaled(
+    dy: Array, x_hat: Array, p: Views, dp: Views, axes: Axes, *, scale: bool, center: bool
+) -> Array:
+    """The gradient by x̂; those of γ and β are added to theirs."""
+    others = tuple(a for a in range(dy.ndim) if a not in axes)
+    if center:
+        dp.beta += _sum(others, dy).reshape(dp.beta.shape)
+    if scale:
+        dp.gamma += _sum(others, dy, x_hat).reshape(dp.gamma.shape)
+        return dy * _along(p.gamma, axes, dy.ndim)
+    return dy
 
 
 def _sent_back(g: Array, x_hat: Array, r: Array, axes: Axes, *, center: bool) -> Array:
     """The gradient by x, given that by x̂."""
     n = prod(g.shape[a] for a in axes)
-    dx: Array = x_hat * (np.expand_dims(_products(g, x_hat, axes), axes) / -n)
+    dx: Array = x_hat * (_sum(axes, g, x_hat) / -n)
     dx += g
     if center:
-        dx -= g.sum(axis=axes, keepdims=True) / n
+        dx -= _sum(axes, g) / n
     dx *= r
     return dx
 
 
-def _products(a: Array, b: Array, axes: Axes) -> Array:
-    """Σ a b along some axes, which vanish; without an array of the products."""
-    every = list(range(a.ndim))
-    kept = [axis for axis in every if axis not in axes]
-    total: Array = np.einsum(a, every, b, every, kept)
-    return total
+def _sum(axes: Axes, *arrays: Array) -> Array:
+    """Σ of one array, or of the products of two, along axes that are kept with length 1.
+
+    Three times as fast as multiplying and then adding up, and for one array twice as `sum` is.
+    """
+    every = list(range(arrays[0].ndim))
+    operands = [item for array in arrays for item in (array, every)]
+    total: Array = np.einsum(*operands, [axis for axis in every if axis not in axes])
+    return np.expand_dims(total, axes)
 
 
 def _along(values: Array, axes: Axes, rank: int) -> Array:
