@@ -209,9 +209,10 @@ public:
         }
     }
 
-    std::tuple<i64, double, bool, int> run(std::optional<Ints> order, std::vector<i64> cuts, i64 accumulate, i64 count,
+    std::tuple<i64, double, bool, int> run(std::optional<Ints> order, Ints cut, i64 accumulate, i64 count,
                                            i64 step, Reals rates, std::optional<Reals> weight, Reals shares, Sums tally,
                                            Bytes stop, double seconds) {
+        std::vector<i64> cuts(cut.data(), cut.data() + cut.size());
         const i64 rows = program_.source_rows(), pieces = i64(cuts.size()) - 1;
         require(rows >= 0 && pieces >= 0 && accumulate >= 1 && accumulate <= pieces + 1 && count >= 0,
                 "nothing to run on");

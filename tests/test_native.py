@@ -522,12 +522,12 @@ def test_what_enters_the_core_is_checked() -> None:
     data = as_data(net, row.x, row.y)
     program.run(ArrayBatches(net, data, None, 7), 0, 9, Tally(), np.zeros(1, np.uint8))
     executor: Any = program.training
-    good = {"order": np.arange(24), "cuts": [0, 7, 14], "accumulate": 1, "count": 2, "step": 0,
+    good = {"order": np.arange(24), "cuts": np.array([0, 7, 14]), "accumulate": 1, "count": 2, "step": 0,
             "rates": np.ones(2), "weight": None, "shares": np.ones(2), "tally": np.zeros(4),
             "stop": np.zeros(1, np.uint8), "seconds": 1.0}  # fmt: skip
     executor.core.run(**good)
-    for key, value in [("order", np.arange(24) + 1000), ("order", -np.arange(24)), ("cuts", [0, 24]),
-                       ("cuts", [7, 0]), ("cuts", [0, 7, 99]), ("rates", np.ones(1)), ("tally", np.zeros(1)),
+    for key, value in [("order", np.arange(24) + 1000), ("order", -np.arange(24)), ("cuts", np.array([0, 24])),
+                       ("cuts", np.array([7, 0])), ("cuts", np.array([0, 7, 99])), ("rates", np.ones(1)), ("tally", np.zeros(1)),
                        ("weight", np.ones(3)), ("shares", np.ones(1)), ("count", 99)]:  # fmt: skip
         with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
             executor.core.run(**(good | {key: value}))

@@ -41,7 +41,7 @@ class Program32:
     def run(
         self,
         order: NDArray[Any] | None,
-        cuts: Sequence[int],
+        cuts: NDArray[Any],
         accumulate: int,
         count: int,
         step: int,

@@ -49,15 +49,17 @@ class RowBatches(NamedTuple):
     targets: Arrays
     weight: Array | None
     order: Array | None  # None: from first to last
-    cuts: list[int]  # batch i has the rows order[cuts[i]:cuts[i + 1]]
+    cuts: Array  # batch i has the rows order[cuts[i]:cuts[i + 1]]
     accumulate: int
 
-    def part(self, start: int, count: int) -> tuple[list[int], Array]:
+    def part(self, start: int, count: int) -> tuple[Array, Array]:
         """The cuts of some updates, and Σw of each of their batches."""
         first, last = start * self.accumulate, (start + count) * self.accumulate
         cuts = self.cuts[first : last + 1]
-        shares = [weight_of(self.weight, self.order, a, b) for a, b in pairwise(cuts)]
-        return cuts, np.array(shares)
+        if self.weight is None:
+            return cuts, np.diff(cuts).astype(np.float64)
+        pairs = pairwise(cuts.tolist())
+        return cuts, np.array([weight_of(self.weight, self.order, a, b) for a, b in pairs])
 
 
 def weight_of(weight: Array | None, order: Array | None, start: int, stop: int) -> float:

@@ -159,13 +159,13 @@ class NativeProgram(TableProgram):
         on_phase: Callable[[Phase], None] | None = None,
     ) -> RunResult:  # fmt: skip
         whole: RowBatches | None = getattr(batches, "whole", None)
-        cuts: list[int] = [] if whole is None else np.diff(whole.cuts).tolist()
+        cuts = np.zeros(0) if whole is None else np.diff(whole.cuts)
         if on_phase is not None or whole is None or not len(cuts) or not _gatherable(whole):
             return super().run(batches, start, count, tally, stop, on_phase)
-        self.expect(whole.inputs, whole.targets, max(cuts))
+        self.expect(whole.inputs, whole.targets, int(cuts.max()))
         executor = self.training
         assert isinstance(executor, CoreExecutor)
-        if any(min(cuts) < least for least, *_ in executor.table.needs.values()):
+        if any(cuts.min() < least for least, *_ in executor.table.needs.values()):
             return super().run(batches, start, count, tally, stop, on_phase)  # which says so
         if getattr(executor.sources, "inputs", None) is not whole.inputs:
             check_indices(executor, whole.inputs)
@@ -190,7 +190,7 @@ class NativeProgram(TableProgram):
         net, measured = self.net, executor.table.measured
         assert net.optimizer is not None
         before = net.updates
-        rates = np.array([net.optimizer.rate(before + k) for k in range(count)])
+        rates = net.optimizer.rates(before, count)
         cuts, shares = whole.part(start, count)
         sums = self._sums_of(executor, tally)  # the core goes on adding to them
         measured.clear()
@@ -235,7 +235,7 @@ class NativeProgram(TableProgram):
         if whole is None or whole.order is not None:
             super().evaluate(batches, tally)
             return
-        rows, weight = whole.cuts[-1], whole.weight
+        rows, weight = int(whole.cuts[-1]), whole.weight
         executor = self.measuring(whole.inputs, whole.targets)
         assert isinstance(executor, CoreExecutor)
         check_indices(executor, whole.inputs)

@@ -59,10 +59,10 @@ class ArrayBatches:
         self._dtype = net.dtype
         self._order = order
         rows = data.rows if order is None else len(order)
-        cuts = list(range(0, rows, size))
+        cuts = np.arange(0, max(rows, 1), size)
         if join_single and len(cuts) > 1 and rows - cuts[-1] == 1:
-            cuts.pop()
-        self._cuts = [*cuts, rows]
+            cuts = cuts[:-1]
+        self._cuts: Array = np.append(cuts if rows else cuts[:0], rows)
         self._accumulate = accumulate
         self.count = -(-(len(self._cuts) - 1) // accumulate)
 
@@ -78,7 +78,7 @@ class ArrayBatches:
         if index >= self.count:
             return None
         first = index * self._accumulate
-        cuts = self._cuts[first : first + self._accumulate + 1]
+        cuts = self._cuts[first : first + self._accumulate + 1].tolist()
         spans = list(pairwise(cuts))
         shares = [weight_of(self._weight, self._order, a, b) for a, b in spans]
         total = sum(shares)
