@@ -9,12 +9,14 @@ import pytest
 
 from pellucid import (
     MSE,
+    SGD,
     Adam,
     Conv2D,
     CrossEntropy,
     Cutout,
     Dense,
     Flatten,
+    LayerNorm,
     Network,
     RandomFlip,
     RandomRotation,
@@ -214,6 +216,18 @@ def test_a_network_sees_variants_in_training_only_and_the_same_when_resumed() ->
     for _ in range(2):
         cut.fit(x, y, epochs=2, batch_size=5, progress=False)
     np.testing.assert_array_equal(whole.parameters.vector, cut.parameters.vector)
+
+
+def test_both_engines_show_a_network_the_same_variants() -> None:
+    x, y = X.astype(np.float32), RNG.normal(size=(16, 2))
+    found = []
+    for engine in ("numpy", "auto"):
+        layers = [*ALL, Conv2D(6, 3, padding="same"), LayerNorm(), Flatten(), Dense(2)]
+        net = Network(layers, inputs=X.shape[1:], loss=MSE(), optimizer=SGD(0.01), seed=4,
+                      dtype="float64", engine=engine)  # fmt: skip
+        net.fit(x, y, epochs=3, batch_size=5, progress=False)
+        found.append(net.parameters.vector)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-12)
 
 
 def test_augmentation_helps_against_learning_by_heart() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from pellucid.layers import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from table import Case, backward, forward, parameters, slopes
+from table import CASES, Case, backward, forward, parameters, slopes
 
 RNG = np.random.default_rng(0)
 MODULES = [
@@ -369,6 +370,19 @@ def test_names_in_a_network() -> None:
     assert [node.name for node in net.graph.nodes][1:] == [
         "conv2d_transpose_1", "separable_conv2d_1", "rms_norm_1", "global_avg_pool2d_1",
     ]  # fmt: skip
+
+
+FLOATS = [case for case in CASES if case.layer.arity == 1 and not case.below]
+
+
+@pytest.mark.parametrize("case", FLOATS, ids=lambda case: case.id)
+def test_networks_with_every_layer_come_back_from_a_file(case: Case, tmp_path: Path) -> None:
+    net = Network([case.layer], inputs=case.shapes[0])
+    net.save(tmp_path / "net.safetensors")
+    again = Network.load(tmp_path / "net.safetensors")
+    assert again.graph == net.graph
+    x = RNG.normal(size=(2, *case.shapes[0]))
+    np.testing.assert_array_equal(again(x), net(x))
 
 
 def test_one_network_takes_images_of_every_size() -> None:
