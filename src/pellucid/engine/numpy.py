@@ -133,7 +133,8 @@ class NumpyProgram(Program):
         return {name: values[place] for name, place in self._outputs.items()}
 
     def predict(self, inputs: Arrays) -> Arrays:
-        losses, outputs = self.net.losses, self.infer(inputs)
+        losses = {} if self.net.loss is None else self.net.losses
+        outputs = self.infer(inputs)
         return {n: losses[n].link(y) if n in losses else y for n, y in outputs.items()}
 
     def evaluate(self, batches: Batches, tally: Tally) -> None:

@@ -113,8 +113,9 @@ def _called_metric(low: Lowering, number: int, name: str, p: Buffer, y: Buffer) 
 
 def lower_outputs(low: Lowering) -> None:
     """What comes out in inference, each in a region of its own: as it is, or through its link."""
+    linked = low.purpose.linked and low.net.loss is not None
     for name, source in low.graph.outputs.items():
-        x, loss = low.at[source], low.net.losses.get(name) if low.purpose.linked else None
+        x, loss = low.at[source], low.net.losses[name] if linked else None
         y = low.table.outputs[name] = Buffer(f"out/{name}", x.shape, region=f"output {name}")
         low.node(name)
         n = x.size
