@@ -307,7 +307,7 @@ def test_a_description_survives_json_pickle_and_its_own_repr(case: Case) -> None
 def test_every_layer_has_a_row() -> None:
     abstract = {"Layer", "Activation"}
     exported = {
-        getattr(layers, name).__name__
+        name
         for name in layers.__all__
         if isinstance(getattr(layers, name), type)
         and issubclass(getattr(layers, name), layers.Layer)

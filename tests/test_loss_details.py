@@ -535,6 +535,14 @@ def test_measures_leave_out_what_is_ignored(engine: str) -> None:
     )
 
 
+def test_diagnose_and_trace_look_at_what_is_kept() -> None:
+    x, y, net = segmentation(np.random.default_rng(16))
+    net.fit(x, y, epochs=1, progress=False)
+    assert not net.diagnose(x, y)
+    assert "loss" in str(net.trace(x, y))
+    assert net.gradcheck(x, y).passed
+
+
 @pytest.mark.parametrize("engine", ["numpy", "auto"])
 def test_rows_ignored_are_rows_left_out(engine: str) -> None:
     rng = np.random.default_rng(12)

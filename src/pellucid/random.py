@@ -125,6 +125,7 @@ class Stream:
 
 _LOG = [1 / (2 * k + 1) for k in range(10, -1, -1)]
 _SIN = [(-1) ** k / factorial(2 * k + 1) for k in range(8, -1, -1)]
+_COS_QUARTERS, _SIN_QUARTERS = np.array([[1.0, 0, -1, 0, 1], [0.0, 1, 0, -1, 0]])
 _COS = [(-1) ** k / factorial(2 * k) for k in range(8, -1, -1)]
 
 
@@ -150,14 +151,16 @@ def _circle(turns: Array) -> Array:
     """Cos 2πv and sin 2πv for v in [0, 1): (2, n).
 
     4v = q + r with a whole q and r in [−½, ½], exactly; with φ = rπ/2 in ±π/4 the angle is
-    φ + qπ/2, and every quarter turn makes (cos, sin) into (−sin, cos).
+    φ + qπ/2, and cos qπ/2 and sin qπ/2 are 0 and ±1::
+
+        cos 2πv = cos φ cos qπ/2 − sin φ sin qπ/2
+        sin 2πv = sin φ cos qπ/2 + cos φ sin qπ/2
     """
     quarters = 4.0 * turns
-    q = np.floor(quarters + 0.5)
+    q = np.floor(quarters + 0.5)  # 0 … 4
     angle = (quarters - q) * (pi / 2)
     square = angle * angle
     sine, cosine = polynomial(_SIN, square) * angle, polynomial(_COS, square)
-    odd, half = q % 2 == 1, q % 4 >= 2
-    x, y = np.where(odd, -sine, cosine), np.where(odd, cosine, sine)
-    turn = 1.0 - 2.0 * half
-    return np.stack([x * turn, y * turn])
+    whole = q.astype(np.intp)
+    x, y = _COS_QUARTERS[whole], _SIN_QUARTERS[whole]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y])

@@ -273,6 +273,8 @@ def _scaled(loss: Loss, target: Array) -> str:
 def _chance(loss: Loss, target: Array) -> float | None:
     """The loss of the best answer that ignores the input."""
     if isinstance(loss, CrossEntropy):
+        if loss.label_smoothing or loss.ignore_index is not None:
+            return None
         share = (
             np.bincount(target.ravel()) / target.size
             if target.dtype.kind in "iu"

@@ -20,7 +20,6 @@ from pellucid.layers.activations import (
     Softmax,
     Softplus,
     Softsign,
-    Swish,
     Tanh,
 )
 from pellucid.layers.augmentation import (
@@ -75,6 +74,7 @@ OTHER_NAMES = {  # what Keras calls them, also to be had from here
     "RMSNormalization": "RMSNorm",
     "RandomTranslation": "RandomShift",
     "Rescaling": "Rescale",
+    "Swish": "SiLU",
 }
 
 
@@ -112,7 +112,6 @@ __all__ = [
     "SELU",
     "GELU",
     "SiLU",
-    "Swish",
     "Mish",
     "Softplus",
     "HardSigmoid",

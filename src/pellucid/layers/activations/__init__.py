@@ -19,7 +19,6 @@ from pellucid.layers.activations.smooth import (
     SiLU,
     Softplus,
     Softsign,
-    Swish,
 )
 from pellucid.layers.activations.softmax import LogSoftmax, Softmax
 
@@ -33,7 +32,6 @@ __all__ = [
     "SELU",
     "GELU",
     "SiLU",
-    "Swish",
     "Mish",
     "Softplus",
     "HardSigmoid",
