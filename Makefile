@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What the installed package is built from, apart from Python files, which are used where they lie.
 NATIVE := $(wildcard native/CMakeLists.txt native/*.cpp native/*.hpp native/*.h)
+# The benchmark's own environment: pinned peers, and Pellucid installed as its users install it.
+BENCH := .venv-bench
+SOURCES := $(shell find src/pellucid -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv dev digits test test-all lint clean
+.PHONY: help venv dev digits test test-all bench lint clean
 
 help:  ## list the targets
 	@echo "Pellucid. make TARGET [PYTHON=python3.12] [VENV=.venv]"
@@ -34,6 +37,10 @@ test-all: lint  ## the checks and every test
 	@echo "pytest, long tests too"
 	@$(BIN)/python -m pytest -q -m "long or not long"
 
+bench: $(BENCH)/.pellucid  ## time Pellucid beside its peers: ONLY=lenet for one, QUICK=1 for a try
+	@$(BENCH)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(QUICK),--quick)
+
 lint: $(VENV)/.dev  ## style and types alone
 	@echo "ruff"
 	@$(BIN)/ruff check --quiet .
@@ -43,7 +50,7 @@ lint: $(VENV)/.dev  ## style and types alone
 	@$(BIN)/mypy --no-error-summary
 
 clean:  ## remove the environment and everything built
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(BENCH) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -61,4 +68,16 @@ $(VENV)/.installed: pyproject.toml CMakeLists.txt $(NATIVE) | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "installing what the checks need (some minutes, the first time)"
 	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(BENCH)/.peers: benchmarks/requirements.txt
+	@echo "making $(BENCH) and installing the peers (some minutes, the first time)"
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip --quiet --disable-pip-version-check install -r $<
+	@touch $@
+
+$(BENCH)/.pellucid: $(BENCH)/.peers pyproject.toml CMakeLists.txt $(NATIVE) $(SOURCES)
+	@echo "installing pellucid into $(BENCH)"
+	@$(BENCH)/bin/python -m pip --quiet --disable-pip-version-check install \
+	  --config-settings=build-dir=build/bench .
 	@touch $@

@@ -1,48 +1,108 @@
-"""What the package costs before it computes: import time, and memory beyond the data.
+"""What each library costs beside time: memory of a training, import, room on the disk.
 
-python benchmarks/footprint.py [--rounds 15]
+Each figure is taken in a process of its own. Memory is the peak of a process that trains
+784-128-10 on 8,000 rows for one epoch, everything included: interpreter, library, 25 MB of data.
+Import time is that of a fresh interpreter less the interpreter's own. Size is what pip put on the
+disk: the library itself, and with all that it requires.
 """
 
 from __future__ import annotations
 
-import argparse
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
-TRAIN = """
-import resource, numpy as np
-from pellucid import Network, Dense, ReLU, CrossEntropy, Adam
-x = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
-y = np.arange(60_000) % 10
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-net = Network([Dense(128), ReLU(), Dense(10)], loss=CrossEntropy(), optimizer=Adam())
-net.fit(x, y, epochs=2, batch_size=128, validation=0.1, progress=False)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-"""
+from benchmarks import jobs, race
+from benchmarks.machine import about
+from benchmarks.peers import BY_NAME, OURS, forms
+from benchmarks.race import Refused, Say, Worker, Workers
+from benchmarks.workloads import chosen
 
-
-def seconds(code: str) -> float:
-    """Wall-clock time of a fresh interpreter."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    """Prints both figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
-    pairs = [(seconds("import numpy"), seconds("import pellucid")) for _ in range(rounds + 1)][1:]
-    numpy, both = (statistics.median(p[i] for p in pairs) * 1e3 for i in (0, 1))
-    extra = statistics.median(b - a for a, b in pairs) * 1e3
-    print(f"import numpy {numpy:.0f} ms, import pellucid {both:.0f} ms: {extra:.0f} ms more")
-    out = subprocess.run([sys.executable, "-c", TRAIN], capture_output=True, text=True, check=True)
-    print(f"784-128-10 on 60,000 float32 images, with a validation split: "
-          f"{float(out.stdout):.0f} MB over the data at the peak")  # fmt: skip
+LIBRARIES = {  # what a table calls it: what is imported, what pip installs, who trains with it
+    "NumPy alone": ("numpy", "numpy", ""),
+    OURS: ("pellucid", "pellucid", OURS),
+    "PyTorch": ("torch", "torch", "PyTorch eager"),
+    "JAX": ("jax", "jax", "JAX"),
+    "scikit-learn": ("sklearn.neural_network", "scikit-learn", "scikit-learn"),
+    "ONNX Runtime": ("onnxruntime", "onnxruntime", ""),
+}
 
 
-if __name__ == "__main__":
-    main()
+def measure(_: Workers, say: Say, quick: bool = False) -> dict[str, Any]:
+    """One row for each library, as JSON values."""
+    imports = _imports(2 if quick else 7, say)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        job = jobs.write(Path(folder), chosen("digits")[0])
+        for name, (module, distribution, peer) in LIBRARIES.items():
+            say(f"memory and size of {name}")
+            alone, whole = _sizes(distribution)
+            rows.append(
+                {"library": name, "import_ms": imports[module], "size_mb": alone,
+                 "with_requirements_mb": whole, "peak_mb": _peak(job, peer) if peer else None}
+            )  # fmt: skip
+    return {"about": about(), "quick": quick, "rows": rows}
+
+
+def _imports(count: int, say: Say) -> dict[str, float]:
+    """Milliseconds of importing each, in interleaved rounds; the first only warms the disk."""
+    modules = ["sys", *(module for module, *_ in LIBRARIES.values())]
+    times: dict[str, list[float]] = {module: [] for module in modules}
+    for number in range(count + 1):
+        say(f"import, round {number} of {count}")
+        for module in modules:
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+            times[module].append((time.perf_counter() - start) * 1e3)
+    nothing = times["sys"][1:]
+    return {
+        module: statistics.median(t - n for t, n in zip(times[module][1:], nothing, strict=True))
+        for module in modules[1:]
+    }
+
+
+def _peak(job: jobs.Job, peer: str) -> float | None:
+    """The most memory of a process that trains for an epoch, in MB."""
+    worker = Worker(BY_NAME[peer].module, max(race.THREADS))
+    try:
+        form = forms(peer, job)[0]
+        worker.ask("make", "it", str(job.folder), form, max(race.THREADS))
+        worker.ask("run", "it", 1)
+        return float(worker.ask("peak")) * 2**20 / 1e6
+    except Refused:
+        return None
+    finally:
+        worker.close()
+
+
+def _sizes(distribution: str) -> tuple[float, float]:
+    """Megabytes of an installed distribution, alone and with all that it requires."""
+    found: dict[str, float] = {}
+    waiting = [distribution]
+    while waiting:
+        name = _plain(waiting.pop())
+        if name in found:
+            continue
+        try:
+            installed = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # required elsewhere than on this system
+            continue
+        paths = {Path(str(installed.locate_file(f))) for f in installed.files or []}
+        found[name] = sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
+        waiting += [_name(r) for r in installed.requires or [] if "extra ==" not in r]
+    return found[_plain(distribution)], sum(found.values())
+
+
+def _name(requirement: str) -> str:
+    match = re.match(r"[\w.-]+", requirement)
+    return match.group() if match else requirement
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
