@@ -24,12 +24,11 @@ from pellucid.errors import (
     did_you_mean,
 )
 from pellucid.layers.base import Layer
-from pellucid.layers.convolution import Conv2D
 from pellucid.layers.dense import Dense
 from pellucid.layers.embedding import Embedding
 from pellucid.layers.normalization import BatchNorm
-from pellucid.layers.pooling import AvgPool2D, MaxPool2D
 from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
+from pellucid.layers.windows import Spatial
 from pellucid.losses import CrossEntropy, Loss
 from pellucid.network.arrays import as_array
 from pellucid.network.network import Network
@@ -179,15 +178,16 @@ def layers_for(data: Dataset, text: str | None, loss: Loss) -> list[Layer]:
     """The layers of `text`, or of a plain network, with what has to stand before them.
 
     Added are, where the line does not say it already: scaling in front (`Rescale` for bytes,
-    `Standardize` for other numbers), a channel axis for images without one before a convolution or
-    a pool, and `Flatten` before the first dense layer where rows have several axes.
+    `Standardize` for other numbers), a channel axis for images without one before the first layer
+    that wants images, and `Flatten` before the first dense layer where rows have several axes.
     """
     layers = parse_layers(text or f"dense 128, relu, dense {outputs_for(data.y, loss)}")
     axes = data.x.ndim - 1
     dense = _first(layers, Dense)
     if axes > 1 and dense < len(layers) and _first(layers, Flatten, Reshape) > dense:
         layers.insert(dense, Flatten())
-    image = _first(layers, Conv2D, MaxPool2D, AvgPool2D)
+    images = [i for i, layer in enumerate(layers) if isinstance(layer, Spatial) and layer.axes == 2]
+    image = images[0] if images else len(layers)
     if axes == 2 and image < len(layers) and _first(layers, Flatten, Reshape) > image:
         layers.insert(image, Reshape((*data.x.shape[1:], 1)))
     if not isinstance(layers[0], Rescale | Standardize | BatchNorm | Embedding):

@@ -223,6 +223,9 @@ class Lowering:
         if not self.purpose.losses:
             lower_outputs(self)
             return table
+        if self.net.loss is None:  # forward is all that can be done
+            self._finish()
+            return table
         self._code = table.loss
         lower_losses(self)
         self._code = table.backward
