@@ -14,6 +14,7 @@
 #include "opcode.hpp"
 #include "parallel.hpp"
 #include "simd.hpp"
+#include "tile.hpp"
 
 // Before a loop whose rounds touch only places of their own, so that they can run side by side. Arrays
 // may be the same one; without this the compiler has to assume that they overlap in any other way.
@@ -63,6 +64,25 @@ template <class F> inline void in_row_pieces(i64 rows, i64 width, F&& f) {
     parallel(int((rows + high - 1) / high), [&](int piece) {
         f(piece * high, lesser(piece * high + high, rows));
     });
+}
+
+// f(i, n) for the vectors of n values, one after another: load and store take what f is given, `All`
+// where the vector is whole.
+struct All {};
+template <class T> inline Vec<T> load(const T* p, All) { return load(p); }
+template <class T> inline void store(T* p, Vec<T> v, All) { store(p, v); }
+template <class T, class F> PELLUCID_INLINED void in_vectors(i64 n, F&& f) {
+    i64 i = 0;
+    for (; i + W<T> <= n; i += W<T>) f(i, All{});
+    if (i < n) f(i, int(n - i));
+}
+// The same for an f that may be called twice for a value: the last vector is whole too, where it can be.
+template <class T, class F> PELLUCID_INLINED void over_vectors(i64 n, F&& f) {
+    i64 i = 0;
+    for (; i + W<T> <= n; i += W<T>) f(i, All{});
+    if (i == n) return;
+    if (n > W<T>) f(n - W<T>, All{});
+    else f(i, int(n - i));
 }
 
 // Calls f with a constant true or false, so that loops are compiled for both.
