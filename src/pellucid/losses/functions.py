@@ -72,7 +72,7 @@ def _class_of(
     """One class for the same functions and name, so that what is made of them is equal."""
     word = str(name or getattr(value, "__name__", "")).rpartition(".")[2]
     word = word if word.isidentifier() and not keyword.iskeyword(word) else "OwnLoss"
-    place = {"__module__": getattr(value, "__module__", None) or __name__, "__doc__": value.__doc__}
+    place = {"__module__": getattr(value, "__module__", None) or "own", "__doc__": value.__doc__}
     made: Any = types.new_class(word, (FunctionLoss,), {}, lambda body: body.update(place))
     made.__qualname__ = f"Loss.of({name or word})"
     made.functions, made.label = (value, gradient, link), name
