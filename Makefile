@@ -65,10 +65,10 @@ $(VENV)/.installed: pyproject.toml CMakeLists.txt $(NATIVE) | $(BIN)/python
 	@$(PIP) install --editable '.[images]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
-	@echo "installing what the checks need (some minutes, the first time)"
+$(VENV)/.dev: pyproject.toml CMakeLists.txt $(NATIVE) | $(BIN)/python
+	@echo "installing pellucid into $(VENV) with what the checks need (some minutes, the first time)"
 	@$(PIP) install --editable '.[dev]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 $(BENCH)/.peers: benchmarks/requirements.txt
 	@echo "making $(BENCH) and installing the peers (some minutes, the first time)"
