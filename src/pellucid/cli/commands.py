@@ -31,7 +31,7 @@ from pellucid.events import Observer
 from pellucid.formats.atomic import check_writable
 from pellucid.formats.safetensors import load, load_state, save_state
 from pellucid.insight.gradcheck import gradcheck as check_gradients
-from pellucid.losses import BinaryCrossEntropy, CrossEntropy, Loss, as_loss
+from pellucid.losses import BinaryCrossEntropy, ClassLoss, Loss, as_loss
 from pellucid.metrics import classification_report, confusion_matrix
 from pellucid.network.network import Network
 from pellucid.notation import format_layers
@@ -168,7 +168,7 @@ def evaluate(args: Namespace) -> None:
 
 def _chances(net: Network, data: Dataset) -> Array:
     (loss,) = net.losses.values()
-    if not isinstance(loss, CrossEntropy):
+    if not isinstance(loss, ClassLoss):
         raise OptionError(f"--report is for classifiers; this network's loss is {loss!r}")
     chances: Array = net.predict(data.x)
     return chances
@@ -201,11 +201,11 @@ def predict(args: Namespace) -> None:
 
 def _answer(loss: Loss | None, values: Array) -> tuple[dict[str, Any], str]:
     """What outputs mean under a loss: as JSON values, and in words."""
-    if isinstance(loss, CrossEntropy) and values.ndim == 1:
+    if isinstance(loss, ClassLoss) and values.ndim == 1:
         best = np.argsort(-values, kind="stable")[:3].tolist()
         told = ", ".join(f"{k} {values[k]:.2%}" for k in best)
         return {"class": best[0], "probabilities": values}, f"{best[0]}  ({told})"
-    key = "probabilities" if isinstance(loss, CrossEntropy | BinaryCrossEntropy) else "values"
+    key = "probabilities" if isinstance(loss, ClassLoss | BinaryCrossEntropy) else "values"
     return {key: values}, ", ".join(f"{value:.4g}" for value in values.ravel())
 
 

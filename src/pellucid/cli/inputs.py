@@ -29,7 +29,7 @@ from pellucid.layers.embedding import Embedding
 from pellucid.layers.normalization import BatchNorm
 from pellucid.layers.shape import Flatten, Rescale, Reshape, Standardize
 from pellucid.layers.windows import Spatial
-from pellucid.losses import CrossEntropy, Loss
+from pellucid.losses import ClassLoss, Loss
 from pellucid.network.arrays import as_array
 from pellucid.network.network import Network
 from pellucid.notation import parse_layers
@@ -160,7 +160,7 @@ def loss_for(y: Array) -> str:
 
 def outputs_for(y: Array, loss: Loss) -> int:
     """How many outputs the targets ask for: one a class, or one a column."""
-    if y.ndim > 1 or not isinstance(loss, CrossEntropy):
+    if y.ndim > 1 or not isinstance(loss, ClassLoss):
         return math.prod(y.shape[1:])
     if y.dtype.kind not in "iub" or y.size == 0:
         return 2  # whatever is wrong with y, the loss says it

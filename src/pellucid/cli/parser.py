@@ -215,11 +215,11 @@ def _train(sub: Parser) -> None:
     add("-o", "--output", metavar="FILE", required=True, help="where to save the network")
     add("--layers", metavar="LINE", help="the layers, with commas (dense 128, relu, dense K)")
     add("--loss", type=_named(as_loss), metavar="NAME",
-        help="cross_entropy, binary_cross_entropy or mse (what suits y)")  # fmt: skip
+        help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
     add("--epochs", type=_whole(0), default=20, metavar="N", help="passes over the data (20)")
     add("--batch-size", type=_whole(1), default=64, metavar="N", help="rows of one update (64)")
     add("--optimizer", type=_named(as_optimizer), default=as_optimizer("adam"), metavar="NAME",
-        help="adam, adamw or sgd (adam)")  # fmt: skip
+        help="adam, adamw, sgd, rmsprop, lbfgs, … (adam)")  # fmt: skip
     add("--learning-rate", type=float, metavar="RATE", help="step size (the optimizer's own)")
     add("--validation", type=_validation, default=0.1, metavar="PART",
         help="a part of the rows, or DATA, to watch the run on; 0 for none (0.1)")  # fmt: skip
