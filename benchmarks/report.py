@@ -147,6 +147,10 @@ def _machine(results: dict[str, Result]) -> str:
     for groups in (places, commits):
         for text, names in groups.items():
             found.append(f"- {text}." if len(groups) == 1 else f"- {text}: {', '.join(names)}.")
+    tried = {name: [t["form"] for t in r["tried"]] for name, r in results.items() if "tried" in r}
+    single = [name for name, texts in tried.items() if all(t.endswith("1 thread") for t in texts)]
+    if single:
+        found.append(f"- With one thread each, two were not tried: {', '.join(single)}.")
     shares = [r["others"] for r in results.values() if "others" in r]
     if shares:
         verdict = " The machine was not quiet: these figures are preliminary."
@@ -235,10 +239,10 @@ def _products(results: list[Result]) -> str:
 
 
 def _crossovers(result: Result | None) -> str:
-    """Where another contender becomes the faster one, curve by curve."""
+    """The curves, and where another contender becomes the faster one."""
     if result is None:
         return "Not measured yet."
-    found = []
+    found = ["![Time of a step against width, depth and batch](figures/scaling.svg)", ""]
     for curve in scaling.CURVES:
         points = [p for p in result["points"] if p["curve"] == curve]
         for peer in scaling.CONTENDERS[1:]:
@@ -256,6 +260,8 @@ def _crossovers(result: Result | None) -> str:
                 f"- {curve}, {peer}: {', '.join(crossed) or always} "
                 f"(its time is {_ratio(min(ratios))} to {_ratio(max(ratios))} times Pellucid's)"
             )
+    found += ["", "What the second thread is worth:", "",
+              "![Time with one thread over time with two](figures/threads.svg)"]  # fmt: skip
     return "\n".join(found)
 
 

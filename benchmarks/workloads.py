@@ -72,6 +72,10 @@ class Workload:
 
 
 ONNX, EAGER = "ONNX Runtime", "PyTorch eager"
+# A convolutional network has millions of ReLUs a step. Where one stands at 0 but for rounding, it
+# opens for one contender and not for another, and Adam makes a whole step of however small a
+# gradient: changing the initial weights by 1e-7 moves LeNet's loss after an epoch by up to 2 %.
+FLIPS = 0.05
 
 WORKLOADS = [
     Workload(
@@ -96,11 +100,11 @@ WORKLOADS = [
     ),
     Workload(
         "lenet", "LeNet-5 (6 and 16 maps), batch 64, Adam, 8,000 images", "train", LENET, "images",
-        {BEST: 2}, batch=64, epochs=1, rounds=7,
+        {BEST: 2}, batch=64, epochs=1, rounds=7, tolerance=FLIPS,
     ),
     Workload(
         "conv", "Conv 32 and 64, pool, dense 128, batch 64, Adam, 2,000 images", "train",
-        TWO_CONVOLUTIONS, "some_images", {BEST: 1.4}, batch=64, epochs=1, rounds=5,
+        TWO_CONVOLUTIONS, "some_images", {BEST: 1.4}, batch=64, epochs=1, rounds=5, tolerance=FLIPS,
     ),
     Workload(
         "one_small", "predict one row, 64-15-10", "predict", dense(64, 15, 10), "one_small_row",

@@ -162,6 +162,6 @@ class Predictor:
     def predict(self) -> Array:
         """Probabilities."""
         with torch.inference_mode():
-            x = images(self.job, torch.from_numpy(self.job.x), self.layout)
+            x = images(torch.from_numpy(self.job.x), self.layout)
             found: Array = self.call(x).numpy()
         return found
