@@ -35,7 +35,7 @@ CONTENDERS = [OURS, "PyTorch eager", "JAX", "PyTorch compiled"]
 ROUNDS = 3
 FEATURES, CLASSES = 64, 10
 TOLERANCE = 0.02
-_WORK = 3e9  # operations of one run, about, within 4 … 1,500 steps
+_WORK = 2e10  # operations of one run, about, within 4 … 2,000 steps
 
 
 def measure(workers: Workers, say: Say, quick: bool = False) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _point(workers: Workers, sizes: dict[str, int], names: list[str]) -> dict[st
     layers = dense(FEATURES, *[sizes["width"]] * sizes["depth"], CLASSES)
     batch = sizes["batch"]
     flops = step_flops(layers, (FEATURES,), batch)
-    steps = int(np.clip(_WORK / flops, 4, 1500))
+    steps = int(np.clip(_WORK / flops, 4, 2000))
     work = Workload(
         "scaling", "", "train", layers, "", {}, batch=batch, epochs=1, tolerance=TOLERANCE
     )
