@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "gil.hpp"
 #include "parallel.hpp"
 #include "program.hpp"
 
@@ -86,7 +87,7 @@ template <class T> pellucid::Source source(const Any& array, i64 region, bool in
 
 // Whether Ctrl-C was pressed: the flag is set again, for Python to see when the core has returned.
 bool interrupted() {
-    nb::gil_scoped_acquire hold;
+    const pellucid::WithGil hold;
     if (!PyOS_InterruptOccurred()) return false;
     PyErr_SetInterrupt();
     return true;
@@ -94,7 +95,7 @@ bool interrupted() {
 
 // An instruction that is Python's: its number comes back, or None where it failed, which Python remembers.
 double call_python(void* context, i64 index, const pellucid::Moment* at) {
-    nb::gil_scoped_acquire hold;
+    const pellucid::WithGil hold;
     const nb::object value = (*static_cast<nb::object*>(context))(index, at->rows, at->weighted != 0, at->step, at->part,
                                                                   at->t, at->total, at->rate);
     if (value.is_none()) throw pellucid::Dropped{};
@@ -165,7 +166,7 @@ public:
         const double* w = weight ? weight->data() : nullptr;
         double* into = tally ? tally->data() : nullptr;
         {
-            nb::gil_scoped_release release;
+            const pellucid::WithoutGil released;
             try {
                 program_.infer(count, to, into, w);
             } catch (const pellucid::Dropped&) {
@@ -190,7 +191,7 @@ public:
         if (program_.cost() < 1e6) {  // not worth letting others run
             good = program_.predict(source, count, target);
         } else {
-            nb::gil_scoped_release release;
+            const pellucid::WithoutGil released;
             good = program_.predict(source, count, target);
         }
         busy_.clear();
@@ -202,7 +203,7 @@ public:
                 "bad phase or too few sums");
         const pellucid::Moment at{rows, weighted, step, part, t, total, rate};
         double* data = out.data();
-        nb::gil_scoped_release release;
+        const pellucid::WithoutGil released;
         try {
             program_.execute(index, at, data);
         } catch (const pellucid::Dropped&) {
@@ -229,7 +230,7 @@ public:
         pellucid::Epoch epoch{order ? order->data() : nullptr, std::move(cuts), accumulate, count, step,
                               rates.data(), weight ? weight->data() : nullptr, shares.data(), tally.data(),
                               stop.data(), seconds, interrupted};
-        nb::gil_scoped_release release;
+        const pellucid::WithoutGil released;
         const auto out = program_.run(epoch);
         return {out.done, out.loss, out.ended, out.diverged};
     }
@@ -253,6 +254,7 @@ template <class T> void bind(nb::module_& m, const char* name) {
 NB_MODULE(_core, m) {
     nb::set_leak_warnings(false);  // a program may end while a fit goes on
     m.doc() = "The compiled core of Pellucid; everything works without it, slower.";
+    nb::module_::import_("atexit").attr("register")(nb::cpp_function(&pellucid::AskingForGil::at_exit));
     bind<float>(m, "Program32");
     bind<double>(m, "Program64");
     m.def("opcodes", &pellucid::opcodes);

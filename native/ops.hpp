@@ -45,14 +45,17 @@ template <class F> inline void in_pieces(i64 n, F&& f) {
     });
 }
 
-// f(part, start, size) for at most kParts parts of n values, to put sums of them together in order.
-// Returns how many there are, at least one.
+// f(part, start, size) for parts of n things of `width` values, kParts of them at most, to put sums of
+// them together in order. Returns how many there are, at least one; `most_parts` never falls with n.
 constexpr int kParts = 64;
-template <class F> inline int in_parts(i64 n, F&& f) {
-    constexpr i64 least = 16384, whole = 64;  // parts begin at multiples of `whole`
-    const i64 most = n / least < kParts ? n / least : kParts;
-    const i64 size = most > 1 ? ((n + most - 1) / most + whole - 1) / whole * whole : n;
-    const int parts = size > 0 ? int((n + size - 1) / size) : 1;
+inline i64 most_parts(i64 n, i64 width) {
+    const i64 least = 16384 / width > 16 ? 16384 / width : 16, parts = n / least;  // things in a part
+    return parts < 1 ? 1 : lesser(parts, kParts);
+}
+template <class F> inline int in_parts(i64 n, i64 width, F&& f) {
+    const i64 whole = width < 64 ? 64 : 16;  // parts begin at multiples of it
+    const i64 wanted = most_parts(n, width), size = wanted > 1 ? ceil_div(ceil_div(n, wanted), whole) * whole : n;
+    const int parts = n > size ? int(ceil_div(n, size)) : 1;
     parallel(parts, [&](int part) { f(part, part * size, lesser(size, n - part * size)); });
     return parts;
 }
@@ -84,6 +87,30 @@ template <class T, class F> PELLUCID_INLINED void over_vectors(i64 n, F&& f) {
     if (n > W<T>) f(n - W<T>, All{});
     else f(i, int(n - i));
 }
+
+// The sum of a vector's lanes, and the largest of them, where NaN is largest of all.
+template <class T> inline T lanes_sum(Vec<T> v) {
+    T lane[W<T>];
+    std::memcpy(lane, &v, sizeof v);
+    for (int half = W<T> / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
+}
+template <class T> inline Vec<T> larger(Vec<T> a, Vec<T> b) { return (b > a) | (b != b) ? b : a; }
+template <class T> inline T lanes_top(Vec<T> v) {
+    T lane[W<T>];
+    std::memcpy(lane, &v, sizeof v);
+    for (int half = W<T> / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) {
+            const T other = lane[k + half];
+            lane[k] = (other > lane[k]) | (other != other) ? other : lane[k];
+        }
+    return lane[0];
+}
+
+// A number from memory that is read once, so that it is used as it was checked, whatever a table makes
+// overlap with it.
+inline i64 read_once(const i64* x) { return *static_cast<const volatile i64*>(x); }
 
 // Calls f with a constant true or false, so that loops are compiled for both.
 template <class F> inline void either(bool flag, F&& f) {

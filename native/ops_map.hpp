@@ -17,10 +17,13 @@ template <class T> void map(T* y, const T* x, i64 n, i64 kind, T a, T b) {
             PELLUCID_SIDE_BY_SIDE
             for (i64 i = 0; i < n; i++) y[i] = x[i] * a + b;
             break;
-        case relu:
-        case leaky:  // of x and a·x the larger; NaN stays NaN
+        case relu:  // NaN stays NaN
             PELLUCID_SIDE_BY_SIDE
-            for (i64 i = 0; i < n; i++) y[i] = x[i] < a * x[i] ? a * x[i] : x[i];
+            for (i64 i = 0; i < n; i++) y[i] = x[i] < 0 ? T(0) : x[i];
+            break;
+        case leaky:
+            PELLUCID_SIDE_BY_SIDE
+            for (i64 i = 0; i < n; i++) y[i] = x[i] < 0 ? a * x[i] : x[i];
             break;
         case sigmoid: vsigmoid(x, y, n); break;
         case tanh_: vtanh(x, y, n); break;
@@ -125,17 +128,24 @@ template <class T> void run_standardize_dx(const Frame<T>& f) {
 // mask = (bits >= rate * 2**32) / (1 - rate); y = x * mask. Eight numbers come of a block.
 template <class T>
 void dropout(T* y, const T* x, T* mask, i64 from, i64 n, double rate, const i64* key, const Moment& m) {
+    constexpr i64 some = 256;
     const double threshold = std::nearbyint(rate * 4294967296.0);
     const auto limit = threshold < 4294967295.0 ? std::uint32_t(threshold) : 4294967295u;
     const T kept = T(1 / (1 - rate));
-    std::uint64_t block[4];
-    for (i64 i = from; i < from + n; i += 8) {
-        philox4x64(std::uint64_t(key[0]), std::uint64_t(key[1]), std::uint64_t(i / 8 + 1),
-                   std::uint64_t(key[2]), std::uint64_t(m.step), std::uint64_t(m.part), block);
-        for (i64 k = i; k < lesser(i + 8, from + n); k++) {
-            const auto bits = std::uint32_t(block[k % 8 / 2] >> (k % 2 ? 32 : 0));
-            mask[k] = bits >= limit ? kept : T(0);
-            y[k] = x[k] * mask[k];
+    std::uint32_t bits[some];
+    for (i64 at = from; at < from + n; at += some) {
+        const i64 size = lesser(some, from + n - at);
+        for (i64 i = 0; i < size; i += 8) {
+            std::uint64_t block[4];
+            philox4x64(std::uint64_t(key[0]), std::uint64_t(key[1]), std::uint64_t((at + i) / 8 + 1),
+                       std::uint64_t(key[2]), std::uint64_t(m.step), std::uint64_t(m.part), block);
+            for (int k = 0; k < 4; k++)
+                bits[i + 2 * k] = std::uint32_t(block[k]), bits[i + 2 * k + 1] = std::uint32_t(block[k] >> 32);
+        }
+        PELLUCID_SIDE_BY_SIDE
+        for (i64 i = 0; i < size; i++) {
+            mask[at + i] = bits[i] >= limit ? kept : T(0);
+            y[at + i] = x[at + i] * mask[at + i];
         }
     }
 }

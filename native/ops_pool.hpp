@@ -67,9 +67,6 @@ template <class T> struct Squash {  // the activation behind a max-pool
     Vec<T> back(Vec<T> dy, Vec<T> y) const { return !any || y > splat<T>(0) ? dy : dy * slope; }
 };
 
-// The larger one; NaN is the greatest of all.
-template <class T> inline Vec<T> larger(Vec<T> a, Vec<T> b) { return (b > a) | (b != b) ? b : a; }
-
 // What the sum of a window is multiplied by.
 template <class T> T share_of(const Pooling& s, i64 h, i64 w) {
     return T(1 / (s.kind == mean ? double(s.kh) * double(s.kw) : double(h) * double(w)));

@@ -9,6 +9,7 @@
 #include "ops_loss.hpp"
 #include "ops_map.hpp"
 #include "ops_pool.hpp"
+#include "ops_scores.hpp"
 #include "ops_update.hpp"
 
 namespace pellucid::PELLUCID_TIER {
@@ -49,8 +50,8 @@ template <class T> const Kernels<T>& kernels() {
         {"conv_dw", check_conv_dw, run_conv_dw<T>, 9, 0, 0, scratch_conv<T>},
         {"pool", check_pool, run_pool<T>, 1, 0, 0, nullptr},
         {"pool_grad", check_pool_grad, run_pool_grad<T>, 1, 0, 0, scratch_pool_grad<T>},
-        {"normalize", check_normalize, run_normalize<T>, 113, 0, 0, nullptr},
-        {"normalize_grad", check_normalize_grad, run_normalize_grad<T>, 97, 0, 0, nullptr},
+        {"normalize", check_normalize, run_normalize<T>, 113, 0, 0, scratch_normalize<T, 0>},
+        {"normalize_grad", check_normalize_grad, run_normalize_grad<T>, 97, 0, 0, scratch_normalize<T, 1>},
         {"softmax", check_softmax, run_softmax<T>, 1, 0, 0, nullptr},
         {"softmax_grad", check_softmax_grad, run_softmax_grad<T>, 1, 0, 0, nullptr},
         {"lookup", check_lookup, run_lookup<T>, 1, 0, 4, nullptr},

@@ -54,7 +54,7 @@ template <class T> double scaled_square_sum(const T* g, i64 n, double scale) {
 }
 template <class T> double square_sum(const T* g, i64 n, double scale) {
     double part[kParts], sum = 0;
-    const int parts = in_parts(n, [&](int k, i64 at, i64 size) { part[k] = scaled_square_sum(g + at, size, scale); });
+    const int parts = in_parts(n, 1, [&](int k, i64 at, i64 size) { part[k] = scaled_square_sum(g + at, size, scale); });
     for (int k = 0; k < parts; k++) sum += part[k];
     return sum;
 }

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(PELLUCID_NO_VECTORS)
 #define PELLUCID_X86 1
 #include <immintrin.h>
 #endif

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "the core i
 X = np.random.default_rng(5).random((600, 300), dtype=np.float32)
 Y = np.arange(600) % 10
 CORES = joblib.cpu_count()  # of the affinity mask and the control group, by somebody else's reading
-MODULE = Path(__file__).parents[1] / "native" / "module.cpp"
-ends_well = pytest.mark.skipif(
-    MODULE.is_file() and "gil.hpp" not in MODULE.read_text(),
-    reason="the door to Python does not use gil.hpp yet",
-)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a fork needs a POSIX system")
 
 
@@ -217,9 +211,7 @@ print("good")
 
 
 @posix
-@pytest.mark.parametrize(
-    "leave", ["os._exit(status)", pytest.param("sys.exit(status)", marks=ends_well)]
-)
+@pytest.mark.parametrize("leave", ["os._exit(status)", "sys.exit(status)"])
 def test_the_child_of_a_fork_has_workers_of_its_own(leave: str) -> None:
     assert script(FIT + FORK.format(leave=leave)) == "good"
 
@@ -246,7 +238,6 @@ def test_workers_sleep_when_there_is_nothing_to_do() -> None:
     assert float(script(FIT + code)) < 0.01
 
 
-@ends_well
 @pytest.mark.parametrize("moment", [0.0, 0.013, 0.029])
 def test_the_program_may_end_while_a_daemon_thread_fits(moment: float) -> None:
     code = (
