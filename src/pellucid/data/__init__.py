@@ -1,4 +1,4 @@
-"""Data: rows and their targets, the embedded digits, files of images, and labels.
+"""Data: rows and their targets, the embedded digits, files of images, synthetic problems, labels.
 
 >>> from pellucid.data import digits
 >>> train, test = digits()
@@ -13,6 +13,7 @@ from pellucid.data.embedded import digits, digits_8x8, sample_images
 from pellucid.data.idx import read_idx, read_idx_dataset, write_idx
 from pellucid.data.images import read_image
 from pellucid.data.labels import encode_labels, from_one_hot, one_hot
+from pellucid.data.synthetic import circles, moons, plane, quadrants, ring, shapes, spirals
 
 __all__ = [
     # rows
@@ -27,6 +28,14 @@ __all__ = [
     "read_idx_dataset",
     "read_image",
     "write_idx",
+    # synthetic
+    "circles",
+    "moons",
+    "plane",
+    "quadrants",
+    "ring",
+    "shapes",
+    "spirals",
     # labels
     "encode_labels",
     "from_one_hot",
