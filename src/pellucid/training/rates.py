@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.description import checked_options, number
-from pellucid.errors import DataError, DivergenceError, MissingExtraError, OptionError
+from pellucid.errors import DataError, DivergenceError, OptionError
 from pellucid.events import Observer, StepEnd
 from pellucid.network.network import Network
 from pellucid.optimizers import LBFGS, as_optimizer
@@ -46,23 +46,9 @@ class RateSearch:
 
     def plot(self, ax: Any = None) -> Any:
         """Draws the losses over the rates on Matplotlib's `Axes`, which are returned."""
-        if ax is None:
-            try:
-                from matplotlib.figure import Figure
-            except ImportError:
-                raise MissingExtraError.of("matplotlib", "plot") from None
-            ax = Figure(layout="constrained").add_subplot()
-        ax.plot(self.rates, self.losses, color="0.8", linewidth=1, label="loss of a batch")
-        ax.plot(self.rates, self.smooth, color="C0", label="smoothed")
-        ax.axvline(self.suggestion, color="C1", linestyle="--",
-                   label=f"suggestion {self.suggestion:.2g}")  # fmt: skip
-        shown = self.smooth[np.isfinite(self.smooth)]
-        low, high = float(shown.min()), float(np.median(shown[: max(len(shown) // 2, 1)]))
-        margin = 0.25 * (high - low or abs(high) or 1.0)
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - margin,
-               high + 3 * margin))  # fmt: skip
-        ax.legend()
-        return ax
+        from pellucid.insight.plots import rate_search
+
+        return rate_search(self, ax)
 
 
 @checked_options(
