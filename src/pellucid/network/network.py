@@ -440,7 +440,8 @@ class Network:
 
             epochs=10, batch_size=32, validation=None, validation_rows="random", loss=None,
             optimizer=None, metrics=None, sample_weight=None, class_weight=None, shuffle=True,
-            accumulate=1, steps_per_epoch=None, callbacks=(), progress=True, resume=False
+            shuffle_seed=None, accumulate=1, steps_per_epoch=None, callbacks=(), progress=True,
+            resume=False
 
         >>> record = net.fit(x, y, epochs=10, batch_size=64)     # doctest: +SKIP
         """

@@ -22,10 +22,11 @@ from pellucid.training.checked import Data, as_data
 Array = NDArray[Any]
 
 
-def shuffled(net: Network, rows: Array | int, epoch: int) -> Array:
+def shuffled(net: Network, rows: Array | int, epoch: int, seed: int | None = None) -> Array:
     """The order of an epoch: it depends on the seed and the epoch, on nothing that came before."""
     base = np.arange(rows) if isinstance(rows, int) else rows
-    return base[Stream(net.seed, "shuffle", step=epoch).permutation(len(base))]
+    seed = net.seed if seed is None else seed
+    return base[Stream(seed, "shuffle", step=epoch).permutation(len(base))]
 
 
 class ArrayBatches:

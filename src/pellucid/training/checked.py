@@ -26,6 +26,14 @@ class Data:
         self.inputs, self.targets, self.weight = inputs, targets, weight
         self.rows = len(next(iter(inputs.values())))
 
+    def part(self, pick: Array | slice) -> Data:
+        """Some of the rows."""
+        inputs, targets = (
+            {name: array[pick] for name, array in arrays.items()}
+            for arrays in (self.inputs, self.targets)
+        )
+        return Data(inputs, targets, None if self.weight is None else self.weight[pick])
+
 
 def as_data(
     net: Network, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None

@@ -17,6 +17,7 @@ from pellucid.metrics import Metric, as_metric
 from pellucid.network.arrays import named
 from pellucid.network.network import Network
 from pellucid.optimizers import LBFGS
+from pellucid.random import seed_of
 from pellucid.training.batches import ArrayBatches
 from pellucid.training.checked import as_data
 from pellucid.training.fullbatch import Converged, FullBatch
@@ -49,7 +50,7 @@ def fit(
     net: Network, x: Any, y: Any = None, *, epochs: int = 10, batch_size: int = 32,
     validation: Any = None, validation_rows: str = "random", loss: Any = None,
     optimizer: Any = None, metrics: Any = None, sample_weight: Any = None,
-    class_weight: Any = None, shuffle: bool = True, accumulate: int = 1,
+    class_weight: Any = None, shuffle: bool = True, shuffle_seed: Any = None, accumulate: int = 1,
     steps_per_epoch: int | None = None, callbacks: Sequence[Observer] = (),
     progress: bool = True, resume: Any = False,
 ) -> Record:  # fmt: skip
@@ -75,6 +76,9 @@ def fit(
         The loss is Σwℓ/Σw over each batch.
     class_weight : "balanced", dict or list by class index, optional
         Multiplies the sample weights.
+    shuffle, shuffle_seed : bool; int or numpy.random.Generator, optional
+        Whether each epoch has an order of its own, and where that order, and the rows held out
+        for validation, come from; the network's seed unless given.
     accumulate : int
         Batches whose gradients make one update together.
     callbacks : observers, see `pellucid.events.Observer`
@@ -89,57 +93,66 @@ def fit(
     DivergenceError : where the loss or gradient becomes NaN or infinite
     Interrupted : after Ctrl-C, with the network whole
     """
-    _whole_number("epochs", epochs, 0)
-    _whole_number("batch_size", batch_size, 1)
-    _whole_number("accumulate", accumulate, 1)
+    whole_number("epochs", epochs, 0)
+    whole_number("batch_size", batch_size, 1)
+    whole_number("accumulate", accumulate, 1)
     if steps_per_epoch is not None:
-        _whole_number("steps_per_epoch", steps_per_epoch, 1)
-    if not isinstance(callbacks, list | tuple):
-        raise OptionError(f"callbacks is a list of observers, not {callbacks!r}")
-    observers = [*callbacks, *([Progress()] if progress else [])]
-    for observer in observers:
-        if not isinstance(observer, Observer):
-            name = getattr(observer, "__name__", "")
-            fix = f": call it, {name}()" if isinstance(observer, type) else ""
-            raise OptionError(
-                f"callbacks are Observers (help(pellucid.Observer)), not {observer!r}{fix}"
-            )
-    with _all_or_nothing(net):
+        whole_number("steps_per_epoch", steps_per_epoch, 1)
+    seed = net.seed if shuffle_seed is None else seed_of(shuffle_seed)
+    observers = [*checked_observers(callbacks), *([Progress()] if progress else [])]
+    with all_or_nothing(net):
         if is_stream(x, y):
             if sample_weight is not None or class_weight is not None:
                 raise OptionError("weights come with each batch: (x, y, sample_weight)")
             build_from_stream(net, x)
-            _set_training(net, loss, optimizer)
+            set_training(net, loss, optimizer)
             source: Source = StreamSource(net, x, validation, steps_per_epoch, accumulate)
         else:
             if steps_per_epoch is not None:
                 raise OptionError("steps_per_epoch is for generators: an epoch is all rows")
             x, y, sample_weight = unpacked(x, y, sample_weight)
             net.inputs_for(x)
-            _set_training(net, loss, optimizer)
+            set_training(net, loss, optimizer)
             data = as_data(net, x, y, sample_weight, class_weight)
             source = ArraySource(
-                net, data, validation, validation_rows, batch_size, shuffle, accumulate
+                net, data, validation, validation_rows, batch_size, shuffle, accumulate, seed
             )
-        measures = metrics_of(net, metrics)
-        setting = setting_of(net, batch_size=batch_size, accumulate=accumulate, rows=source.rows,
-                             shuffle=bool(shuffle),
-                             metrics=[f"{output}/{m.name}" for output, m in measures])  # fmt: skip
-        state = _state(net, resume, setting)
-        run = _run(net, source, state, observers, int(epochs), measures)
+        run = run_of(
+            net, source, observers, epochs=epochs, metrics=metrics, resume=resume,
+            batch_size=batch_size, accumulate=accumulate, shuffle=bool(shuffle),
+            shuffle_seed=seed,
+        )  # fmt: skip
     return train(run)
 
 
-def _whole_number(name: str, value: Any, least: int) -> None:
+def whole_number(name: str, value: Any, least: int) -> None:
+    """Refuses an option that is not a whole number, or too small."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise OptionError(f"{name} is a whole number of {least} or more, not {value!r}")
 
 
-def _run(
-    net: Network, source: Source, state: TrainingState, observers: list[Observer], epochs: int,
-    measures: Metrics,
+def checked_observers(callbacks: Any) -> list[Observer]:
+    """`callbacks` as a list, refused where something in it is no observer."""
+    if not isinstance(callbacks, list | tuple):
+        raise OptionError(f"callbacks is a list of observers, not {callbacks!r}")
+    for observer in callbacks:
+        if not isinstance(observer, Observer):
+            name = getattr(observer, "__name__", "")
+            fix = f": call it, {name}()" if isinstance(observer, type) else ""
+            raise OptionError(
+                f"callbacks are Observers (help(pellucid.Observer)), not {observer!r}{fix}"
+            )
+    return list(callbacks)
+
+
+def run_of(
+    net: Network, source: Source, observers: list[Observer], *, epochs: int, metrics: Any,
+    resume: Any, **options: Any,
 ) -> Run:  # fmt: skip
-    """The program and its observers, ready to go (or to go on)."""
+    """The program and its observers, ready to go (or to go on, under the same `options`)."""
+    measures = metrics_of(net, metrics)
+    names = [f"{output}/{metric.name}" for output, metric in measures]
+    state = _state(net, resume, setting_of(net, rows=source.rows, metrics=names, **options))
     taps = any(o.tensors for o in observers)
     program = compile_network(net, measures, taps=taps, input_gradients=taps)
     steps = source.steps_per_epoch
@@ -158,7 +171,7 @@ def _run(
         return row | {"learning_rate": net.optimizer.rate(max(net.updates - 1, 0))}
 
     run = Run(
-        net, program, state, observers, epochs, source.batches, finish_row,
+        net, program, state, observers, int(epochs), source.batches, finish_row,
         lambda tally: tally.values(measures), steps,
     )  # fmt: skip
     for key, observer in run.observers_by_key().items():
@@ -206,7 +219,7 @@ def penalty_of(net: Network) -> float:
 
 
 @contextmanager
-def _all_or_nothing(net: Network) -> Iterator[None]:
+def all_or_nothing(net: Network) -> Iterator[None]:
     """Takes back what preparing a run did to a network (building it, its loss) where it fails."""
     before = dict(net.__dict__)
     state = net.state.vector.copy() if net.built else None
@@ -220,7 +233,8 @@ def _all_or_nothing(net: Network) -> Iterator[None]:
         raise
 
 
-def _set_training(net: Network, loss: Any, optimizer: Any) -> None:
+def set_training(net: Network, loss: Any, optimizer: Any) -> None:
+    """Gives a network what `fit` was given, and refuses one that still lacks something."""
     if loss is not None:
         net.loss = loss
     if optimizer is not None:

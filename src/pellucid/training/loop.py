@@ -58,7 +58,7 @@ class Run:
         self.last_epoch = state.first_epoch + epochs
         self.steps_per_epoch = steps_per_epoch
         self.batches_of, self.finish_row, self.measure = batches_of, finish_row, measure
-        self.reason = ""
+        self.reason = self.diverged = ""  # why it ended; what became NaN or infinite
         self.flag = np.zeros(1, np.uint8)  # set to stop between two updates; engines look at it
         self.watches_phases = any(o.phases for o in observers)
 
@@ -112,32 +112,19 @@ class Run:
 
 def train(run: Run) -> Record:
     """Runs epochs until the last one is done or somebody stops it."""
-    net, state, program = run.net, run.state, run.program
-    on_phase = run.tell_phase if run.watches_phases else None
-    diverged, began = "", time.perf_counter() - state.seconds
+    state, began = run.state, time.perf_counter() - run.state.seconds
     run.emit(RunStart(run, run.last_epoch - state.first_epoch, run.steps_per_epoch), "on_run_start")
-    with _interrupts(run):
+    with interrupts([run]):
         try:
             while state.epoch < run.last_epoch and not run.reason:
-                batches, ended = run.batches_of(state.epoch), False
-                while not ended and not run.flag[0]:
-                    due = run.until_due()
-                    result = program.run(batches, state.batch, due, state.tally, run.flag, on_phase)
-                    state.batch += result.done
-                    state.updates, ended = net.updates, result.ended
-                    diverged = result.diverged or _overflown(net, result.done)
-                    if diverged:
-                        run.reason, run.flag[0], ended = "diverged", 1, False
-                    elif result.done:
-                        run.tell_step(result.loss)
-                if ended:
+                if advance(run, run.batches_of(state.epoch)):
                     state.seconds = time.perf_counter() - began
-                    _end_epoch(run)
+                    end_epoch(run)
         finally:
             state.seconds = time.perf_counter() - began
-            _end_run(run, diverged)
-    if diverged:
-        raise DivergenceError(_divergence(run, diverged))
+            end_run(run)
+    if run.diverged:
+        raise DivergenceError(divergence(run))
     if run.reason == "interrupted":
         raise Interrupted(
             f"training stopped after update {state.updates}, in epoch {state.epoch + 1}; the "
@@ -146,7 +133,27 @@ def train(run: Run) -> Record:
     return run.record
 
 
-def _end_epoch(run: Run) -> None:
+def advance(run: Run, batches: Batches, first: int = 0) -> bool:
+    """Makes the updates of some batches, the first of which is number `first` of the epoch.
+
+    True when all are made, False where the run was stopped before.
+    """
+    net, state = run.net, run.state
+    on_phase, ended = run.tell_phase if run.watches_phases else None, False
+    while not ended and not run.flag[0]:
+        due = run.until_due()
+        result = run.program.run(batches, state.batch - first, due, state.tally, run.flag, on_phase)
+        state.batch += result.done
+        state.updates, ended = net.updates, result.ended
+        run.diverged = result.diverged or _overflown(net, result.done)
+        if run.diverged:
+            run.reason, run.flag[0], ended = "diverged", 1, False
+        elif result.done:
+            run.tell_step(result.loss)
+    return ended
+
+
+def end_epoch(run: Run) -> None:
     """Closes the epoch: its row of the record, counters, events."""
     state = run.state
     row = {"epoch": state.epoch + 1, "step": state.updates, **run.measure(state.tally)}
@@ -157,7 +164,7 @@ def _end_epoch(run: Run) -> None:
     run.emit(EpochEnd(run, state.epoch, row), "on_epoch")
 
 
-def _end_run(run: Run, diverged: str) -> None:
+def end_run(run: Run) -> None:
     """Keeps what a resume needs, then lets observers restore what they promised."""
     # where an error fell among the steps, the updates before it are not counted yet
     run.state.batch += run.net.updates - run.state.updates
@@ -167,8 +174,8 @@ def _end_run(run: Run, diverged: str) -> None:
         run.reason = "failed"
     run.record.stopped = run.state.stopped = "" if run.reason == "completed" else run.reason
     run.net.training = run.snapshot()
-    if diverged:
-        run.emit(Alarm(run, "divergence", _divergence(run, diverged)), "on_alarm")
+    if run.diverged:
+        run.emit(Alarm(run, "divergence", divergence(run)), "on_alarm")
     run.emit(RunEnd(run, run.reason), "on_run_end")
 
 
@@ -184,8 +191,9 @@ def _overflown(net: Network, done: int) -> str:
     return ""
 
 
-def _divergence(run: Run, what: str) -> str:
-    state = run.state
+def divergence(run: Run) -> str:
+    """What became NaN or infinite, when, and what to try."""
+    state, what = run.state, run.diverged
     if what in ("parameters", "running statistics"):
         event = f"are NaN or infinite after update {state.updates} (epoch {state.epoch + 1})"
     else:
@@ -201,17 +209,18 @@ def _divergence(run: Run, what: str) -> str:
 
 
 @contextmanager
-def _interrupts(run: Run) -> Iterator[None]:
-    """Ctrl-C asks the run to stop between two updates; a second one stops at once."""
+def interrupts(runs: Sequence[Run]) -> Iterator[None]:
+    """Ctrl-C asks the runs to stop between two updates; a second one stops at once."""
     default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not default or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if run.flag[0]:
+        if all(run.flag[0] for run in runs):
             signal.default_int_handler(number, frame)
-        run.stop("interrupted")
+        for run in runs:
+            run.stop("interrupted")
 
     signal.signal(signal.SIGINT, handler)
     try:

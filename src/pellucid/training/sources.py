@@ -34,30 +34,54 @@ class Source(Protocol):
 
 
 class ArraySource:
-    """Arrays, shuffled anew each epoch, with some rows held out if a fraction is asked for."""
+    """Arrays, shuffled anew each epoch, with some rows held out if a fraction is asked for.
+
+    The order and the rows held out come from `seed`. `like` is the source of another network that
+    learns from the same rows beside this one.
+    """
 
     def __init__(
         self, net: Network, data: Data, validation: Any, validation_rows: str, batch_size: int,
-        shuffle: bool, accumulate: int,
+        shuffle: bool, accumulate: int, seed: int, like: ArraySource | None = None,
     ) -> None:  # fmt: skip
         if data.rows == 0:
             raise DataError("x has no rows: there is nothing to learn from")
-        self._order, self.validation = _split(net, data, validation, validation_rows)
-        adapt_layers(net, data.inputs, self._order)
-        self._net, self._data, self._size = net, data, batch_size
-        self._shuffle, self._accumulate = shuffle, accumulate
+        self._net, self.data, self._size = net, data, batch_size
+        self._seed, self._shuffle, self._accumulate = seed, shuffle, accumulate
+        self.kept: Array | None
+        self.held: Array | slice | None
+        self.validation: Data | None
+        if like is not None:
+            self.kept, self.held = like.kept, like.held
+        else:
+            self.kept, self.held = _split(data, validation, validation_rows, self._seed)
+        if like is not None and like.data is data:
+            self.validation = like.validation
+        elif self.held is not None:
+            self.validation = data.part(self.held)
+        else:
+            self.validation = _validation_data(net, validation)
+        adapt_layers(net, data.inputs, self.kept)
         layers = [node.layer for node in net.graph.nodes if node.layer is not None]
         self._join_single = any(layer.batch_statistics for layer in layers)
-        self.rows: int | None = data.rows if self._order is None else len(self._order)
+        self.rows: int | None = data.rows if self.kept is None else len(self.kept)
         self.steps_per_epoch: int | None = self.batches(0).count
+
+    def order(self, epoch: int) -> Array | None:
+        """The rows to train on in the order of this epoch; None: all, from first to last."""
+        if not self._shuffle:
+            return self.kept
+        rows = self.data.rows if self.kept is None else self.kept
+        return shuffled(self._net, rows, epoch, self._seed)
 
     def batches(self, epoch: int) -> ArrayBatches:
         """The rows in the order of this epoch."""
-        order = self._order
-        if self._shuffle:
-            order = shuffled(self._net, self._data.rows if order is None else order, epoch)
+        return self.cut(self.data, self.order(epoch))
+
+    def cut(self, data: Data, order: Array | None = None) -> ArrayBatches:
+        """Some rows, in their order, as batches."""
         return ArrayBatches(
-            self._net, self._data, order, self._size, accumulate=self._accumulate,
+            self._net, data, order, self._size, accumulate=self._accumulate,
             join_single=self._join_single,
         )  # fmt: skip
 
@@ -69,22 +93,25 @@ class StreamSource:
         self, net: Network, source: Any, validation: Any, steps: int | None, accumulate: int
     ) -> None:
         self._net, self._source, self._accumulate = net, source, accumulate
-        self._once = iter(source) if hasattr(source, "__next__") else None
+        self._once: Iterator[Any] | None = iter(source) if hasattr(source, "__next__") else None
         self._first_epoch: int | None = None
         self.rows: int | None = None
         self.steps_per_epoch = steps
         self.validation = _validation_data(net, validation)
 
     def batches(self, epoch: int) -> StreamBatches:
-        """A new iterator, or the only one where it can go on."""
+        """The batches of a new iterator, or of the only one where it can go on."""
+        return StreamBatches(self._net, self.items(epoch), self.steps_per_epoch, self._accumulate)
+
+    def items(self, epoch: int) -> Iterator[Any]:
+        """The batches as the user gives them, from where `batches` would begin."""
         self._first_epoch = epoch if self._first_epoch is None else self._first_epoch
         if self._once is not None and self.steps_per_epoch is None and epoch > self._first_epoch:
             raise DataError(
                 "a one-time iterator is used up after one epoch: pass a function that returns a "
                 "new one, or steps_per_epoch"
             )
-        iterator = self._once if self._once is not None else iter(_stream_of(self._source))
-        return StreamBatches(self._net, iterator, self.steps_per_epoch, self._accumulate)
+        return iter(_stream_of(self._source)) if self._once is None else self._once
 
 
 def is_stream(x: Any, y: Any) -> bool:
@@ -177,22 +204,18 @@ def _validation_data(net: Network, validation: Any) -> Data | None:
     return data
 
 
-def _split(net: Network, data: Data, validation: Any, how: str) -> tuple[Array | None, Data | None]:
-    """The rows to train on (None: all) and the data to validate on."""
+def _split(
+    data: Data, validation: Any, how: str, seed: int
+) -> tuple[Array | None, Array | slice | None]:
+    """The rows to train on (None: all) and those held out, where a fraction is asked for."""
     if isinstance(validation, bool) or not isinstance(validation, int | float):
-        return None, _validation_data(net, validation)
+        return None, None
     if how not in ("random", "last"):
         raise OptionError(f"validation_rows is 'random' or 'last', not {how!r}")
-    target = next(iter(data.targets.values()))
+    target = next(iter(data.targets.values()), np.zeros(0))
     classes = len(data.targets) == 1 and target.ndim == 1 and target.dtype.kind in "iu"
     rows, held = split_indices(
         target if classes else data.rows, float(validation), stratify=classes and how != "last",
-        seed=net.seed, last=how == "last",
+        seed=seed, last=how == "last",
     )  # fmt: skip
-
-    def held_out(array: Array) -> Array:
-        return array[held[0] : held[-1] + 1] if how == "last" else array[held]
-
-    weight = None if data.weight is None else data.weight[held]
-    inputs = {k: held_out(a) for k, a in data.inputs.items()}
-    return rows, Data(inputs, {k: held_out(a) for k, a in data.targets.items()}, weight)
+    return rows, slice(int(held[0]), int(held[-1]) + 1) if how == "last" else held
