@@ -7,6 +7,7 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── ShapeError        (ValueError)     arrays or layers that do not fit together
     ├── DataError         (ValueError)     NaN, labels out of range, lengths that differ, no rows
     ├── GraphError        (ValueError)     a network that cannot be built as described
+    ├── ExpressionError   (ValueError)     a text to be explained that is no arithmetic of arrays
     ├── UnknownNameError  (KeyError)       a node, parameter or column that is not there
     ├── TooLargeError     (MemoryError)    a network that does not fit in memory
     ├── NotBuiltError     (RuntimeError)   asked for something that only a built network has
@@ -20,7 +21,8 @@ Each derives from `PellucidError` and from the built-in a user would catch::
     ├── MissingExtraError (ImportError)    an optional package that is not installed
     └── Interrupted       (KeyboardInterrupt) a run stopped by Ctrl-C between two steps
 
-and one warning: `EngineWarning`, for what the compiled engine leaves to Python.
+and two warnings: `EngineWarning`, for what the compiled engine leaves to Python, and
+`DivergenceWarning`, for one of several networks trained together that diverged.
 """
 
 from __future__ import annotations
@@ -50,6 +52,10 @@ class GraphError(PellucidError, ValueError):
 
 class TooLargeError(PellucidError, MemoryError):
     """A network that does not fit in memory."""
+
+
+class ExpressionError(PellucidError, ValueError):
+    """A text to be explained that is no arithmetic of arrays."""
 
 
 class UnknownNameError(PellucidError, KeyError):
@@ -98,6 +104,10 @@ class EngineError(PellucidError, RuntimeError):
 
 class EngineWarning(UserWarning):
     """Something in a network runs in Python although the compiled engine was to be used."""
+
+
+class DivergenceWarning(UserWarning):
+    """One of several networks trained together became NaN or infinite; the others go on."""
 
 
 class MissingExtraError(PellucidError, ImportError):
