@@ -129,6 +129,35 @@ template <class T> void adam(T* theta, const T* g, T* m, T* v, i64 n, Adam<T> by
         theta[i] = theta[i] * by.keep - by.step * m[i] / (std::sqrt(v[i]) + by.eps);
     }
 }
+
+#ifdef PELLUCID_MASKED
+// The same, with the root and the quotient by one step of Newton's from the machine's first guesses
+// (12 or 14 bits): 3e-7 of the update at most, a third of the time. Roots below 1e-19 count as that,
+// which beside eps is nothing.
+#if PELLUCID_BYTES(PELLUCID_TIER) == 64
+inline Vec<float> inverse_root_guess(Vec<float> x) { return _mm512_maskz_rsqrt14_ps(0xFFFF, x); }
+inline Vec<float> inverse_guess(Vec<float> x) { return _mm512_maskz_rcp14_ps(0xFFFF, x); }
+#else
+inline Vec<float> inverse_root_guess(Vec<float> x) { return _mm256_rsqrt_ps(x); }
+inline Vec<float> inverse_guess(Vec<float> x) { return _mm256_rcp_ps(x); }
+#endif
+inline void adam_by_guesses(float* theta, const float* g, float* m, float* v, i64 n, Adam<float> by) {
+    const Vec<float> least = splat(1e-38f), most = splat(std::numeric_limits<float>::max());
+    in_vectors<float>(n, [=](i64 i, auto k) {
+        const Vec<float> slope = load(g + i, k) + by.pull * load(theta + i, k);
+        const Vec<float> mean = load(m + i, k) * by.b1 + by.one_b1 * slope;
+        const Vec<float> square = load(v + i, k) * by.b2 + by.one_b2 * slope * slope;
+        Vec<float> x = square < least ? least : square;
+        x = x > most ? most : x;
+        Vec<float> root = inverse_root_guess(x);
+        root = x * (root * (1.5f - 0.5f * x * root * root));
+        const Vec<float> below = root + by.eps, guess = inverse_guess(below);
+        const Vec<float> inverse = guess * (2.0f - below * guess);
+        store(m + i, mean, k), store(v + i, square, k);
+        store(theta + i, load(theta + i, k) * by.keep - by.step * mean * inverse, k);
+    });
+}
+#endif
 template <class T> void run_adam(const Frame<T>& f) {
     const double *x = f.i->real, t = double(f.m->t), rate = f.m->rate;
     const double c = std::sqrt(1 - std::pow(x[1], t)), step = rate * c / (1 - std::pow(x[0], t));
@@ -136,7 +165,12 @@ template <class T> void run_adam(const Frame<T>& f) {
     const Adam<T> by{T(x[0]), T(x[1]), T(1 - x[0]), T(1 - x[1]), T(c * x[2]), T(step),
                      T(decoupled ? 1 - rate * x[3] : 1), T(decoupled ? 0 : x[3])};
     in_pieces(count(f, 0), [&](i64 at, i64 n) {
-        adam(f.at[0] + at, f.at[1] + at, f.at[2] + at, f.at[3] + at, n, by);
+        T *theta = f.at[0] + at, *g = f.at[1] + at, *m = f.at[2] + at, *v = f.at[3] + at;
+#ifdef PELLUCID_MASKED
+        if constexpr (sizeof(T) == 4)
+            if (by.eps >= 1e-12f) return adam_by_guesses(theta, g, m, v, n, by);
+#endif
+        adam(theta, g, m, v, n, by);
     });
 }
 
