@@ -42,7 +42,7 @@ from pellucid.errors import (
     PellucidError,
 )
 
-MODULES = ["dataset", "embedded", "idx", "images", "labels"]
+MODULES = ["dataset", "embedded", "files", "idx", "images", "labels", "synthetic"]
 
 
 @pytest.mark.parametrize("name", ["pellucid.data", *(f"pellucid.data.{m}" for m in MODULES)])

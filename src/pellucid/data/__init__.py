@@ -1,4 +1,4 @@
-"""Data: rows and their targets, the embedded digits, files of images, synthetic problems, labels.
+"""Data: rows and their targets, embedded and well-known sets, files, synthetic problems, labels.
 
 >>> from pellucid.data import digits
 >>> train, test = digits()
@@ -9,10 +9,13 @@ Dataset(x: (8000, 28, 28) uint8, y: (8000,) int64, names: 10)
 from __future__ import annotations
 
 from pellucid.data.dataset import Dataset, split_indices
+from pellucid.data.downloads import DownloadError
 from pellucid.data.embedded import digits, digits_8x8, sample_images
+from pellucid.data.files import data_folder
 from pellucid.data.idx import read_idx, read_idx_dataset, write_idx
 from pellucid.data.images import read_image
 from pellucid.data.labels import encode_labels, from_one_hot, one_hot
+from pellucid.data.named import emnist, fashion_mnist, mnist
 from pellucid.data.synthetic import circles, moons, plane, quadrants, ring, shapes, spirals
 
 __all__ = [
@@ -23,6 +26,12 @@ __all__ = [
     "digits",
     "digits_8x8",
     "sample_images",
+    # by name
+    "DownloadError",
+    "data_folder",
+    "emnist",
+    "fashion_mnist",
+    "mnist",
     # files
     "read_idx",
     "read_idx_dataset",

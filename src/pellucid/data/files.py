@@ -1,10 +1,18 @@
-"""Opening a file that somebody else made: a regular file with bytes in it, or an error."""
+"""Reading a file that somebody else made, writing one that is there whole or not at all.
+
+Where data lies that was fetched for all of a user's programs stands here too: `data_folder`.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
+from pathlib import Path
 from typing import BinaryIO
 
 from pellucid.errors import FileFormatError
@@ -37,3 +45,46 @@ def open_regular(path: PathName) -> tuple[BinaryIO, int]:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+@contextmanager
+def whole_file(path: PathName) -> Iterator[BinaryIO]:
+    """A new file to write into, which takes its name once all of it is written and on disk.
+
+    Whatever happens before leaves what was there, and nothing beside it. Several writers of one
+    name do not disturb each other: the last to end wins.
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def data_folder() -> Path:
+    r"""Where fetched data is kept: the folder in PELLUCID_DATA, or `pellucid` among the caches.
+
+    That is `$XDG_CACHE_HOME/pellucid` or `~/.cache/pellucid`; on macOS
+    `~/Library/Caches/pellucid`, on Windows `%LOCALAPPDATA%\pellucid\Cache`. Nothing is made here.
+
+    >>> data_folder().is_absolute()
+    True
+    """
+    if chosen := os.environ.get("PELLUCID_DATA"):
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "pellucid" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pellucid"
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if not Path(caches).is_absolute():  # the specification has relative ones ignored
+        return Path.home() / ".cache" / "pellucid"
+    return Path(caches) / "pellucid"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.data.dataset import Dataset
-from pellucid.data.files import PathName, open_regular
+from pellucid.data.files import PathName, open_regular, whole_file
 from pellucid.errors import DataError, FileFormatError, OptionError
 
 if TYPE_CHECKING:
@@ -159,24 +158,16 @@ def write_idx(path: PathName, array: Array) -> None:
     header = bytes([0, 0, code, given.ndim]) + struct.pack(f">{given.ndim}I", *given.shape)
     numbers = np.ascontiguousarray(given, dtype=KINDS[code])
 
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            if target.suffix == ".gz":
-                import gzip
+    with whole_file(path) as file:
+        if Path(path).suffix == ".gz":
+            import gzip
 
-                with gzip.GzipFile("", "wb", 6, fileobj=file, mtime=0) as stream:
-                    stream.write(header)
-                    stream.write(numbers.data)
-            else:
-                file.write(header)
-                file.write(numbers.data)
-        beside.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
+            with gzip.GzipFile("", "wb", 6, fileobj=file, mtime=0) as stream:
+                stream.write(header)
+                stream.write(numbers.data)
+        else:
+            file.write(header)
+            file.write(numbers.data)
 
 
 def read_idx_dataset(
