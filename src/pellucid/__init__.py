@@ -155,6 +155,7 @@ if TYPE_CHECKING:
         ReduceLROnPlateau,
         averaged,
         find_learning_rate,
+        fit_together,
     )
 
 __version__ = "0.1.0"
@@ -166,6 +167,7 @@ _LAZY = {
     "ReduceLROnPlateau": "pellucid.training",
     "averaged": "pellucid.training",
     "find_learning_rate": "pellucid.training",
+    "fit_together": "pellucid.training",
     "gradcheck": "pellucid.insight",
     "set_threads": "pellucid.engine.threads",
 }
@@ -205,8 +207,8 @@ __all__ = [
     "Rescale", "Reshape", "Residual", "Schedule", "SeparableConv2D", "SiLU", "Sigmoid", "Softmax",
     "Softplus", "Softsign", "SquaredHinge", "Standardize", "StepDecay", "Tanh",
     "TruncatedNormal", "Uniform", "UpSampling1D", "UpSampling2D", "WarmUp", "ZeroPadding1D",
-    "ZeroPadding2D", "Zeros", "averaged", "find_learning_rate", "gradcheck", "mlp", "preset",
-    "register", "residual", "scope", "set_threads", "shared",
+    "ZeroPadding2D", "Zeros", "averaged", "find_learning_rate", "fit_together", "gradcheck", "mlp",
+    "preset", "register", "residual", "scope", "set_threads", "shared",
 ]  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from pellucid.training.rates import RateSearch, find_learning_rate
 from pellucid.training.record import Record
 from pellucid.training.state import TrainingState
 from pellucid.training.step import Step
+from pellucid.training.together import fit_together
 
 __all__ = [
     "AveragedWeights", "Checkpoint", "EarlyStopping", "RateSearch", "Record", "ReduceLROnPlateau",
-    "Run", "Step", "TrainingState", "averaged", "evaluate", "find_learning_rate", "fit", "measure",
-    "shuffled",
+    "Run", "Step", "TrainingState", "averaged", "evaluate", "find_learning_rate", "fit",
+    "fit_together", "measure", "shuffled",
 ]  # fmt: skip

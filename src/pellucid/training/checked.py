@@ -26,6 +26,11 @@ class Data:
         self.inputs, self.targets, self.weight = inputs, targets, weight
         self.rows = len(next(iter(inputs.values())))
 
+    def arrays(self) -> list[Array]:
+        """Every array of it."""
+        weight = [] if self.weight is None else [self.weight]
+        return [*self.inputs.values(), *self.targets.values(), *weight]
+
     def part(self, pick: Array | slice) -> Data:
         """Some of the rows."""
         inputs, targets = (
