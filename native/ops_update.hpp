@@ -142,7 +142,7 @@ inline Vec<float> inverse_root_guess(Vec<float> x) { return _mm256_rsqrt_ps(x); 
 inline Vec<float> inverse_guess(Vec<float> x) { return _mm256_rcp_ps(x); }
 #endif
 inline void adam_by_guesses(float* theta, const float* g, float* m, float* v, i64 n, Adam<float> by) {
-    const Vec<float> least = splat(1e-38f), most = splat(std::numeric_limits<float>::max());
+    const Vec<float> least = splat(std::numeric_limits<float>::min()), most = splat(std::numeric_limits<float>::max());
     in_vectors<float>(n, [=](i64 i, auto k) {
         const Vec<float> slope = load(g + i, k) + by.pull * load(theta + i, k);
         const Vec<float> mean = load(m + i, k) * by.b1 + by.one_b1 * slope;

@@ -197,8 +197,11 @@ template <class T> void test_updates() {
     const i64 n = pick({1, 2, 15, 16, 17, 100, 1000, 50000}), nesterov = whole(0, 1), decoupled = whole(0, 1);
     const bool moving = whole(0, 1);
     const double mu = 0.75, pull = pick({0, 1}) / 8.0, b1 = 0.875, b2 = 0.96875, eps = 1e-3, rate = 0.1;
-    const Numbers theta = random_numbers(n), g = random_numbers(n), m = random_numbers(n);
-    Numbers v = random_numbers(n), sgd = theta, velocity = m, adam = theta, first = m, second(n), decayed(n), clamped(n);
+    const Numbers theta = random_numbers(n);
+    Numbers g = random_numbers(n), m = random_numbers(n), v = random_numbers(n);
+    for (i64 i = 0; i < n; i++)  // an input that is always 0, or long has been
+        if (whole(0, 7) == 0) g[i] = 0, m[i] = 0, v[i] = pick({0, 1}) * 1e-40;
+    Numbers sgd = theta, velocity = m, adam = theta, first = m, second(n), decayed(n), clamped(n);
     for (double& x : v) x = std::fabs(x);
     const double c = std::sqrt(1 - b2 * b2), step = rate * c / (1 - b1 * b1);
     for (i64 i = 0; i < n; i++) {
