@@ -26,6 +26,7 @@ from pellucid.data import (
     digits_8x8,
     encode_labels,
     from_one_hot,
+    image_folder,
     one_hot,
     read_idx,
     read_idx_dataset,
@@ -42,7 +43,7 @@ from pellucid.errors import (
     PellucidError,
 )
 
-MODULES = ["dataset", "embedded", "files", "idx", "images", "labels", "synthetic"]
+MODULES = ["dataset", "embedded", "files", "idx", "images", "labels", "synthetic", "tables"]
 
 
 @pytest.mark.parametrize("name", ["pellucid.data", *(f"pellucid.data.{m}" for m in MODULES)])
@@ -609,3 +610,85 @@ def test_every_error_is_pellucids():
     for error in (DataError, FileFormatError, OptionError):
         assert issubclass(error, PellucidError)
         assert issubclass(error, ValueError)
+
+
+# -------------------------------------------------------------------------------- image folders
+
+
+@pytest.fixture
+def animals(tmp_path, image_module):
+    """Two classes of 4 × 5 colour images, and what is passed over."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "animals"
+    for name in ("dogs/b.png", "dogs/a.PNG", "cats/inner/c.bmp", "cats/a.png", "Zebras/z.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        image_module.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)).save(folder / name)
+    for name in (
+        ".hidden/a.png",
+        "cats/.b.png",
+        "cats/.thumbs/a.png",
+        "cats/notes.txt",
+        "loose.png",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"no image")
+    (folder / "empty").mkdir()
+    return folder
+
+
+def test_image_folder(animals):
+    d = image_folder(animals)
+    assert d.names == ("Zebras", "cats", "dogs")  # sorted, the empty one left out
+    assert d.y.tolist() == [0, 1, 1, 2, 2]
+    assert (d.x.shape, d.x.dtype, d.y.dtype) == ((5, 4, 5, 3), np.uint8, np.int64)
+    order = ["Zebras/z.png", "cats/a.png", "cats/inner/c.bmp", "dogs/a.PNG", "dogs/b.png"]
+    for row, name in zip(d.x, order, strict=True):
+        assert np.array_equal(row, read_image(animals / name, channels=3))
+    grey = image_folder(str(animals), channels=1)
+    assert grey.x.shape == (5, 4, 5, 1)
+    assert np.array_equal(grey.x[1, ..., 0], read_image(animals / "cats/a.png"))
+    small = image_folder(animals, size=(2, 3), channels=4)
+    assert small.x.shape == (5, 2, 3, 4)
+    assert np.array_equal(small.x[4], read_image(animals / "dogs/b.png", size=(2, 3), channels=4))
+
+
+def test_image_folder_of_several_sizes(animals, image_module):
+    image_module.new("RGB", (7, 6)).save(animals / "dogs" / "big.png")
+    with pytest.raises(
+        DataError, match=r"big\.png has 6 × 7 pixels.*z\.png has 4 × 5.*size=\(4, 5\)"
+    ):
+        image_folder(animals)
+    assert image_folder(animals, size=8).x.shape == (6, 8, 8, 3)
+
+
+def test_image_folder_names_what_it_cannot_read(animals):
+    (animals / "dogs" / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(FileFormatError, match=r"broken\.jpg is not an image"):
+        image_folder(animals)
+
+
+def test_image_folder_with_known_classes(animals):
+    names = ("cats", "dogs", "mice", "Zebras")
+    d = image_folder(animals, names=names)
+    assert d.y.tolist() == [3, 0, 0, 1, 1]
+    assert d.names == names
+    with pytest.raises(DataError, match="Zebras is none of the classes cats, dogs"):
+        image_folder(animals, names=("cats", "dogs"))
+
+
+def test_image_folders_that_are_none(tmp_path, animals):
+    for path, says in (
+        (tmp_path / "none", "not there, not a folder"),
+        (animals / "cats" / "a.png", "a file, not a folder"),
+        (animals / "empty", "has no sub-folders with images"),
+        (animals / "dogs", "has images but no sub-folders"),
+    ):
+        with pytest.raises(DataError, match=says):
+            image_folder(path)
+    for options, says in (
+        ({"channels": 2}, "1, 3 or 4"),
+        ({"size": 0}, "size must be"),
+        ({"image_size": 8}, "Write size="),
+    ):
+        with pytest.raises(OptionError, match=says):
+            image_folder(animals, **options)

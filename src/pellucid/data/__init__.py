@@ -13,10 +13,11 @@ from pellucid.data.downloads import DownloadError
 from pellucid.data.embedded import digits, digits_8x8, sample_images
 from pellucid.data.files import data_folder
 from pellucid.data.idx import read_idx, read_idx_dataset, write_idx
-from pellucid.data.images import read_image
+from pellucid.data.images import image_folder, read_image
 from pellucid.data.labels import encode_labels, from_one_hot, one_hot
 from pellucid.data.named import emnist, fashion_mnist, mnist
 from pellucid.data.synthetic import circles, moons, plane, quadrants, ring, shapes, spirals
+from pellucid.data.tables import csv
 
 __all__ = [
     # rows
@@ -33,6 +34,8 @@ __all__ = [
     "fashion_mnist",
     "mnist",
     # files
+    "csv",
+    "image_folder",
     "read_idx",
     "read_idx_dataset",
     "read_image",
