@@ -254,3 +254,9 @@ def test_64_000_rows_take_a_second_or_so(file) -> None:
     taken = time.perf_counter() - began
     assert np.array_equal(np.hstack([d.x, d.y]), numbers)
     assert taken < 5  # 0.6 s where nothing else runs
+
+
+def test_rows_longer_than_what_is_looked_at(file) -> None:
+    numbers = np.random.default_rng(0).normal(size=(12, 4000)).round(6)  # 40,000 characters a row
+    path = file("\n".join(";".join(map(str, row)) for row in numbers.tolist()))
+    assert np.array_equal(csv(path, target=None).x, numbers)
