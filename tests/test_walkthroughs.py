@@ -1,0 +1,102 @@
+"""The walkthroughs keep their word: every block runs, every gate stands in them as an assertion."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pellucid.errors import UnknownNameError
+from pellucid.walkthroughs import Walkthrough, as_notebook, load, names, run
+from pellucid.walkthroughs.text import parse
+
+GATES = {  # what each has to assert, by a few words of its code
+    "3_perceptron": [
+        "published_1, rtol=0, atol=5e-9", "published_2, rtol=0, atol=5e-9", "assert wrong > 0.99",
+        "assert mse >= 0.985", "assert min(more) >= 0.985", "and accuracy >= 0.96",
+        "assert min(shares) >= 0.96",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PELLUCID_NUM_THREADS", "1")
+
+
+def run_all(walkthrough: Walkthrough, long: bool) -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    drawn = 0
+    for done in run(walkthrough, long=long):
+        assert done.skipped == (done.part.long and not long)
+        drawn += len(done.figures)
+    assert drawn, "a walkthrough draws something"
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", names())
+def test_one_seed(name: str) -> None:
+    run_all(load(name), long=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", names())
+def test_all_seeds(name: str) -> None:
+    run_all(load(name), long=True)
+
+
+@pytest.mark.parametrize("name", names())
+def test_gates_stand_in_the_code(name: str) -> None:
+    code = " ".join(" ".join(p.text for p in load(name).parts if p.kind == "code").split())
+    for gate in GATES[name]:
+        assert gate in code, gate
+    assert len(names()) == len(GATES)
+
+
+def test_names() -> None:
+    assert load("3") == load("perceptron") == load("3_perceptron")
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'perceptron'"):
+        load("perceptrons")
+
+
+def test_parts_keep_their_lines() -> None:
+    text = "# T\n\n```text\nno code\n```\n\n```python\n1\n```\n```python long\n2\n```\nend\n"
+    parts = parse(text)
+    assert [(p.kind, p.long, p.line) for p in parts] == [
+        ("prose", False, 1), ("code", False, 8), ("code", True, 11), ("prose", False, 13)
+    ]  # fmt: skip
+    assert "```text" in parts[0].text
+    lines = text.splitlines()
+    for part in parts:
+        assert lines[part.line - 1] == part.text.splitlines()[0]
+
+
+def test_an_error_names_the_line_of_the_file(tmp_path) -> None:
+    path = tmp_path / "0_wrong.md"
+    path.write_text("# Wrong\n\n```python\nprint(1)\n1 / 0\n```\n")
+    wrong = Walkthrough("0_wrong", "Wrong", parse(path.read_text()), path)
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(run(wrong))
+    place = caught.traceback[-1]
+    assert (place.path, place.lineno) == (path, 4)  # counted from 0
+
+
+def test_figures_are_handed_over_and_closed(tmp_path) -> None:
+    from matplotlib import pyplot
+
+    code = "import matplotlib.pyplot as plt\nplt.figure(); plt.figure()\n"
+    drawn = Walkthrough("0_drawn", "Drawn", parse(f"```python\n{code}```\n"), tmp_path)
+    (done,) = run(drawn)
+    assert len(done.figures) == 2
+    assert not pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("name", names())
+def test_notebook_has_every_part(name: str) -> None:
+    walkthrough = load(name)
+    notebook = json.loads(as_notebook(walkthrough))
+    assert notebook["nbformat"] == 4
+    cells = notebook["cells"]
+    assert ["".join(cell["source"]) + "\n" for cell in cells] == [p.text for p in walkthrough.parts]
+    assert len({cell["id"] for cell in cells}) == len(cells)
