@@ -95,6 +95,7 @@ bool interrupted() {
 
 // An instruction that is Python's: its number comes back, or None where it failed, which Python remembers.
 double call_python(void* context, i64 index, const pellucid::Moment* at) {
+    const pellucid::TinyNumbers as_usual(false);
     const pellucid::WithGil hold;
     const nb::object value = (*static_cast<nb::object*>(context))(index, at->rows, at->weighted != 0, at->step, at->part,
                                                                   at->t, at->total, at->rate);

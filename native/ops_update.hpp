@@ -5,20 +5,6 @@
 
 namespace pellucid::PELLUCID_TIER {
 
-// As long as it lives, numbers too small for a whole mantissa count as 0. The moments of an input
-// that is mostly 0 decay to such numbers, and each of them takes a hundred times as long.
-struct TinyAsZero {
-#ifdef PELLUCID_X86
-    unsigned before = _mm_getcsr();
-    TinyAsZero() { _mm_setcsr(before | 0x8040); }
-    ~TinyAsZero() { _mm_setcsr(before); }
-#else
-    TinyAsZero() {}
-#endif
-    TinyAsZero(const TinyAsZero&) = delete;
-    TinyAsZero& operator=(const TinyAsZero&) = delete;
-};
-
 inline void check_stretches(const Check& c) {  // operand 0 and all others that are given
     for (int k = 0; k < kOperands; k++) c.need(!c.there(k) || (c.fixed(k) && c.size(k) == c.size(0)));
     c.need(c.there(0));
@@ -124,8 +110,7 @@ template <class T> void run_sgd(const Frame<T>& f) {
     T *theta = f.at[0], *g = f.at[1], *velocity = f.at[2];
     either(f.i->whole[1], [&](auto nesterov) {
         in_pieces(count(f, 0), [&](i64 at, i64 n) {
-            const TinyAsZero tiny;
-            if (velocity) sgd(nesterov, theta + at, g + at, velocity + at, n, by);
+                if (velocity) sgd(nesterov, theta + at, g + at, velocity + at, n, by);
             else sgd(theta + at, g + at, n, by);
         });
     });
@@ -180,7 +165,6 @@ template <class T> void run_adam(const Frame<T>& f) {
     const Adam<T> by{T(x[0]), T(x[1]), T(1 - x[0]), T(1 - x[1]), T(c * x[2]), T(step),
                      T(decoupled ? 1 - rate * x[3] : 1), T(decoupled ? 0 : x[3])};
     in_pieces(count(f, 0), [&](i64 at, i64 n) {
-        const TinyAsZero tiny;
         T *theta = f.at[0] + at, *g = f.at[1] + at, *m = f.at[2] + at, *v = f.at[3] + at;
 #ifdef PELLUCID_MASKED
         if constexpr (sizeof(T) == 4)

@@ -67,6 +67,7 @@ struct Pool {
     std::atomic<bool> leave{false};                    // workers are to end
     void (*call)(const void*, int) noexcept = nullptr;
     const void* context = nullptr;
+    std::uint64_t mode = 0;  // of the caller's floating-point numbers
     int share = 1;  // threads of the open job, the caller included
     Run runs[MOST];
 };
@@ -83,6 +84,7 @@ void inline_pieces(int pieces, void (*call)(const void*, int) noexcept, const vo
 void take_part(int self) {
     const int share = pool.share;
     if (self >= share) return;
+    if (self > 0 && float_mode() != pool.mode) set_float_mode(pool.mode);
     within = true;
     for (int i = 0; i < share; ++i) {
         Run& run = pool.runs[(self + i) % share];
@@ -205,6 +207,7 @@ void run_pieces(int pieces, void (*call)(const void*, int) noexcept,
     pool.call = call;
     pool.context = context;
     pool.share = share;
+    pool.mode = float_mode();
     for (int i = 0; i < share; ++i) {
         pool.runs[i].end = static_cast<int>(static_cast<std::int64_t>(pieces) * (i + 1) / share);
         pool.runs[i].next.store(static_cast<int>(static_cast<std::int64_t>(pieces) * i / share),

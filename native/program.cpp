@@ -5,6 +5,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "parallel.hpp"
+
 namespace pellucid {
 
 static void require(bool holds, const char* what) {
@@ -127,6 +129,7 @@ template <class T> void Program<T>::execute(int phase, const Moment& at, double*
     if (tables_.rows < 1) throw std::invalid_argument("no program is loaded");
     if (at.rows < 0 || at.rows > tables_.rows) throw std::invalid_argument("more rows than planned for");
     moment_ = at;
+    const TinyNumbers are_zero(true);
     execute(phase, nullptr);
     const i64 from = phase == kMetrics ? sums_[kLoss] : 0;
     if (sums) std::copy_n(numbers_.data() + from, sums_[phase], sums);
@@ -168,6 +171,7 @@ template <class T> Outcome Program<T>::run(const Epoch& e) {
     const i64 pieces = i64(e.cuts.size()) - 1;
     std::vector<double> sums((sums_[kLoss] + sums_[kMetrics]) * e.accumulate);
     Outcome out{0, 0.0, false, 0};
+    const TinyNumbers are_zero(true);
     asked_ = clock::now(), dropped_ = false;
     while (out.done < e.count && !*e.stop) {
         if (out.done * e.accumulate >= pieces) {
@@ -250,6 +254,7 @@ void Program<T>::infer(i64 count, const std::vector<Region>& outputs, double* ta
     require(first >= kBatch, "more outputs than there are");
     for (i64 k = 0; k < i64(outputs.size()); k++)
         require(outputs[k].bytes * tables_.rows == tables_.regions[first + k].bytes * count, "an output of another size");
+    const TinyNumbers are_zero(true);
     for (i64 from = 0; from < count; from += tables_.rows) {
         const i64 to = std::min(from + tables_.rows, count);
         moment_ = {to - from, weight != nullptr, 0, 0, 1, 1.0, 0.0};
@@ -279,6 +284,7 @@ template <class T> double Program<T>::cost() const {
 template <class T> bool Program<T>::predict(const T* x, i64 count, T* y) {
     const i64 in = width(false), out = width(true);
     if (!kernels<T>().finite(x, count * in)) return false;
+    const TinyNumbers are_zero(true);
     for (i64 from = 0; from < count; from += tables_.rows) {
         moment_ = {std::min(tables_.rows, count - from), 0, 0, 0, 1, 1.0, 0.0};
         point(kBatch, const_cast<char*>(reinterpret_cast<const char*>(x + from * in)));  // only read
