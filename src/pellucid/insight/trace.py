@@ -42,6 +42,11 @@ class Trace:
     def __str__(self) -> str:
         return self.text
 
+    def _repr_html_(self) -> str:
+        from pellucid.insight.html import trace_html
+
+        return trace_html(self)
+
 
 def trace(net: Network, x: Any, y: Any, *, few: int = 12) -> Trace:
     """Takes one step in a copy of the network and shows it; the network is unchanged.
@@ -125,10 +130,11 @@ def _update(net: Network, p: dict[str, Array], changes: dict[str, Array], few: i
 
 def _line(name: str, array: Array, few: int, note: str = "") -> str:
     shape = f"{array.shape} {array.dtype}"
-    return f"  {name:<16} {shape:<24} {_numbers(array, few):<40} {note}".rstrip()
+    return f"  {name:<16} {shape:<24} {numbers_text(array, few):<40} {note}".rstrip()
 
 
-def _numbers(array: Array, few: int) -> str:
+def numbers_text(array: Array, few: int) -> str:
+    """The numbers on one line where they are few; else the least, the mean and the largest."""
     if array.size == 0:
         return "empty"
     if array.size <= few:

@@ -29,6 +29,7 @@ from pellucid.losses import Loss, as_loss
 from pellucid.network.arrays import as_array, as_inputs, check_finite, convert, named
 from pellucid.network.graph import Graph, check_squashed, graph_from_config, trace_graph
 from pellucid.network.parameters import FlatViews
+from pellucid.network.summary import repr_html, summary
 from pellucid.network.symbols import Input, Shared, Symbol, chain, listed
 from pellucid.optimizers import Incoming, Optimizer, Run, Runs, as_optimizer
 from pellucid.penalties import Penalty
@@ -421,9 +422,9 @@ class Network:
 
     def summary(self) -> str:
         """A table of the nodes: what feeds each, its shape, parameters and initialisers."""
-        from pellucid.network.summary import summary
-
         return summary(self)
+
+    _repr_html_ = repr_html
 
     def __repr__(self) -> str:
         if self._graph is None:

@@ -1,4 +1,4 @@
-"""The table that `net.summary()` prints."""
+"""The table that `net.summary()` prints, and a notebook shows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,29 @@ if TYPE_CHECKING:
 
 def summary(net: Network) -> str:
     """One line a node: name, layer, shape that leaves it, parameters, and what feeds it."""
+    rows = summary_rows(net)
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)) + "  " + row[5]
+        for row in rows
+    ]
+    rule = "─" * max(len(line) for line in lines)
+    lines = [lines[0], rule, *lines[1:], rule, *totals(net)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def repr_html(net: Network) -> str:
+    """The same as a table, which a notebook shows."""
+    from pellucid.insight.html import network_html
+
+    return network_html(net)
+
+
+def summary_rows(net: Network) -> list[tuple[str, ...]]:
+    """The cells of the table, its head first."""
     graph = net.graph
     specs = graph.parameter_specs()
-    rows = [("node", "layer", "output", "parameters", "starts as", "fed by")]
+    rows: list[tuple[str, ...]] = [("node", "layer", "output", "parameters", "starts as", "fed by")]
     for index, node in enumerate(graph.nodes):
         mine = {k: v for k, v in specs.items() if k.rpartition("/")[0] == node.owner}
         is_owner = node.layer is not None and graph.owners()[node.owner] is node
@@ -34,25 +54,22 @@ def summary(net: Network) -> str:
                 _fed_by(net, index, node),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)) + "  " + row[5]
-        for row in rows
-    ]
-    lines.insert(1, "─" * max(len(line) for line in lines))
+    return rows
+
+
+def totals(net: Network) -> list[str]:
+    """What stands under the table: how many parameters there are, and whether all are finite."""
     trainable = sum(stop - start for start, stop, _ in net.stretches())
     total, dtype = net.parameters.vector.size, net.dtype.name
     size = net.parameters.vector.nbytes
     memory = f"{size / 1e6:.2f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-    lines.append(lines[1])
-    lines.append(
-        f"{total:,} parameters of {dtype} ({memory}), {trainable:,} trainable; "
-        f"outputs: {', '.join(graph.outputs)}"
-    )
+    outputs = ", ".join(net.graph.outputs)
+    counts = f"{total:,} parameters of {dtype} ({memory}), {trainable:,} trainable"
+    lines = [f"{counts}; outputs: {outputs}"]
     bad = [name for name, array in net.parameters.items() if not np.isfinite(array).all()]
     if bad:
         lines.append(f"NaN or infinity in: {', '.join(bad)}")
-    return "\n".join(line.rstrip() for line in lines)
+    return lines
 
 
 def _fed_by(net: Network, index: int, node: Node) -> str:

@@ -43,13 +43,19 @@ class Record:
 
     def __repr__(self) -> str:
         columns = self.columns
-        table = [columns] + [[_text(row.get(c)) for c in columns] for row in self.rows]
+        table = [columns] + [[cell_text(row.get(c)) for c in columns] for row in self.rows]
         widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
         lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in table]
         return "\n".join(lines + ([f"stopped: {self.stopped}"] if self.stopped else []))
 
+    def _repr_html_(self) -> str:
+        from pellucid.insight.html import record_html
 
-def _text(value: Any) -> str:
+        return record_html(self)
+
+
+def cell_text(value: Any) -> str:
+    """A value as it stands in the table: numbers to four digits, nothing for None."""
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
     return "" if value is None else str(value)
