@@ -176,7 +176,7 @@ def test_columns_called_x_and_y_make_no_dataset() -> None:
     net = network()
     net.fit(Table(), Y, epochs=1, progress=False)
     assert np.array_equal(net.predict(Table()), net.predict(X))
-    assert net.diagnose(Table()).wanting == ("no better than chance",)
+    assert "no better than chance" in net.diagnose(Table()).wanting  # it was given no targets
     with pytest.raises(DataError, match="targets are missing"):
         net.fit(Table(), progress=False)
 
