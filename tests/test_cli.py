@@ -614,4 +614,4 @@ def test_a_line_that_cannot_be_read(text: str, says: str) -> None:
 
 def test_lines_are_forgiving_about_spaces() -> None:
     assert parse_layers(" dense  8 ,relu,dense 2") == [Dense(8), ReLU(), Dense(2)]
-    assert format_layers([Softmax(), Dense(3, use_bias=False)]) == "softmax, dense 3"
+    assert format_layers([Softmax(), Dense(3, use_bias=False)]) == "softmax, dense 3 use_bias=false"
