@@ -19,31 +19,48 @@ from pellucid import (
     SGD,
     Adam,
     AdamW,
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
     Add,
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     BinaryCrossEntropy,
     Concatenate,
+    Conv1D,
+    Conv1DTranspose,
     Conv2D,
+    Conv2DTranspose,
     Cosine,
+    Cropping2D,
     CrossEntropy,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
     Identity,
     Input,
     LeakyReLU,
+    MaxPool1D,
     MaxPool2D,
     Network,
     Observer,
     ReLU,
     Rescale,
     Reshape,
+    Residual,
+    SeparableConv2D,
     Sigmoid,
     Softmax,
     Standardize,
     Tanh,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
     set_threads,
 )
 from pellucid.engine import native
@@ -58,6 +75,7 @@ from pellucid.errors import DivergenceError, EngineError, EngineWarning, Interru
 from pellucid.events import StepEnd
 from pellucid.initializers import Ones
 from pellucid.layers.base import Cache, Layer, ParameterSpec, Spec, StateSpec
+from pellucid.layers.windows import Spatial
 from pellucid.losses import Loss
 from pellucid.optimizers import Optimizer
 from pellucid.training.batches import ArrayBatches, shuffled
@@ -216,6 +234,22 @@ ROWS = [
         Dense(4), loss=CrossEntropy(), optimizer=Adam(0.01)), CLASSES, IMAGES),
     Row("pools", chain(MaxPool2D(3, 2, 1), AvgPool2D(3, 1, 1, count_include_pad=False), Flatten(), Dense(4),
         loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
+    Row("sequences", chain(Reshape((12, 6)), Conv1D(4, 3, padding="causal", dilation_rate=2), ReLU(), MaxPool1D(3, 2, 1),
+        Conv1D(6, 2, groups=2, use_bias=False), AvgPool1D(2, 1), Conv1D(5, 2, padding="same"), LeakyReLU(0.1), GlobalMaxPool1D(),
+        Dense(4), loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
+    Row("blocks of separable convolutions", chain(SeparableConv2D(4, 3, padding=1, depth_multiplier=2), ReLU(),
+        Residual([DepthwiseConv2D(3, padding="same"), ReLU(), Conv2D(4, 1)]),
+        Residual([SeparableConv2D(3, 2, strides=2, use_bias=False), BatchNorm()], shortcut="project"), ReLU(),
+        GlobalAvgPool2D(keepdims=True), Flatten(), Dense(4), loss=CrossEntropy(), optimizer=Adam(0.01)), CLASSES, IMAGES),
+    Row("transposed", chain(MaxPool2D(), Residual([Conv2DTranspose(2, 3, padding=1)]), ReLU(),
+        Conv2DTranspose(4, 3, 2, 1, output_padding=1, groups=2), LeakyReLU(0.2), Reshape((9, 16)), Conv1DTranspose(3, 4, 2, use_bias=False),
+        Flatten(), Dense(4), loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
+    Row("resized", chain(Residual([MaxPool2D(), UpSampling2D(2, "bilinear")]), Residual([AvgPool2D((3, 2)), UpSampling2D((3, 2))]),
+        Residual([ZeroPadding2D(((1, 2), (3, 0))), Cropping2D(((2, 1), (0, 3)))]), Cropping2D((0, 1)), Conv2D(3, 3),
+        Reshape((8, 3)), ZeroPadding1D((0, 2)), UpSampling1D(3, "linear"), Flatten(), Dense(4), loss=CrossEntropy(), optimizer=Adam(0.01)),
+        CLASSES, IMAGES),
+    Row("as many as are asked for", chain(Residual([AdaptiveAvgPool2D((4, 3)), Conv2D(2, 1), AdaptiveAvgPool2D(6)]), Conv2D(3, 2), ReLU(),
+        AdaptiveMaxPool2D((3, 2)), Flatten(), Dense(4), loss=CrossEntropy(), optimizer=SGD(0.1)), CLASSES, IMAGES),
     Row("words", chain(Embedding(7, 3), Flatten(), Dense(5), Softmax(), Dense(3), loss=MSE(), optimizer=Adam(0.01)),
         VALUES, RNG.integers(0, 7, (24, 4))),
     Row("joined along time", time_joined, VALUES),
@@ -329,6 +363,27 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
 
 
 @compiled
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nor_do_those_of_layers_on_images(dtype: str) -> None:
+    x, y = RNG.normal(size=(40, 17, 12, 3)), RNG.integers(0, 10, 40)
+    layers = [
+        SeparableConv2D(16, 3, padding="same"), ReLU(), UpSampling2D(2), Conv2D(8, 5, strides=2), ReLU(), GlobalAvgPool2D(keepdims=True),
+        Conv2DTranspose(12, (9, 7), use_bias=False), ReLU(), Conv2DTranspose(8, 4, 2, 1), ZeroPadding2D(1), UpSampling2D((1, 3), "bilinear"),
+        AdaptiveAvgPool2D((5, 4)), Reshape((20, 8)), Conv1D(16, 3), ReLU(), GlobalMaxPool1D(), Dense(10),
+    ]  # fmt: skip
+    found = []
+    for threads in (1, 2, 3, 4):
+        set_threads(threads)
+        net = Network(
+            layers, loss=CrossEntropy(), optimizer=Adam(0.01), engine="native", dtype=dtype
+        )
+        net.fit(x, y, epochs=2, batch_size=16, progress=False)
+        found.append(net.parameters.vector)
+    set_threads(1)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@compiled
 def test_long_training_stays_beside_the_numpy_engine() -> None:
     nets = []
     for engine in ("numpy", "native"):
@@ -372,6 +427,43 @@ def test_native_raises_rather_than_falling_back() -> None:
         y = VALUES @ np.ones((3, 4)) if "loss" in more else CLASSES
         with pytest.raises(EngineError, match=what):
             Network(layers, **(options | more), engine="native").fit(X, y, progress=False)
+
+
+@compiled
+def test_layers_on_images_and_sequences_have_instructions() -> None:
+    called = set()
+    for case in CASES:
+        if isinstance(case.layer, Spatial) and not case.random:
+            net = Network([case.layer], inputs=case.shapes[0], loss=MSE(), optimizer=SGD(0.1))
+            assert len(net.explain_engine().splitlines()) == 1
+            called |= {case.id} if "python" in net.explain_engine() else set()
+    assert called == {f"Adaptive{kind}Pool2D more than there are" for kind in ("Max", "Avg")}
+
+
+@compiled
+@pytest.mark.parametrize("layer", [AdaptiveMaxPool2D, AdaptiveAvgPool2D])
+def test_adaptive_pools_are_windows_that_slide_or_calls(layer: Any) -> None:
+    slide = {}
+    for n in range(1, 16):
+        x = RNG.normal(size=(2, n, 1, 2))
+        for count in range(1, n + 1):
+            found = [
+                Network([layer((count, 1))], (n, 1, 2), engine=e, dtype="float64").predict(x)
+                for e in ("numpy", "auto")
+            ]
+            assert np.allclose(*found, rtol=1e-12, atol=1e-12)
+            net = Network([layer((count, 1))], (n, 1, 2), loss=MSE(), optimizer=SGD(0.1))
+            slide[n, count] = "native" in net.explain_engine()
+    assert all(can for (n, count), can in slide.items() if n % count == 0 or count <= 3)
+    assert [count for (n, count), can in slide.items() if n == 14 and can] == [
+        1,
+        2,
+        3,
+        5,
+        7,
+        13,
+        14,
+    ]
 
 
 @compiled

@@ -1,24 +1,51 @@
-"""Convolution and pooling as instructions.
+"""Convolution and pooling as instructions; sequences are images of height 1.
 
 A ReLU behind a convolution is computed in its epilogue; with a max-pool behind that it waits for
 the pool: the greatest of a window is the same before and after, and there are fewer of them.
+
+A transposed convolution is a convolution run backwards: `conv_dx` is its forward pass, `conv` and
+`conv_dw` are its gradients, with the places of x and y exchanged.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.engine.opcodes import Buffer
 from pellucid.engine.opcodes.images import POOLS
-from pellucid.layers import LeakyReLU, MaxPool2D, ReLU
-from pellucid.layers.windows import Grid
+from pellucid.layers import (
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
+    DepthwiseConv2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    LeakyReLU,
+    MaxPool1D,
+    MaxPool2D,
+    ReLU,
+    SeparableConv2D,
+)
+from pellucid.layers.windows import Grid, pair
 from pellucid.network.graph import Node, Source
 
 if TYPE_CHECKING:
     from pellucid.engine.lowering.base import Lowering
 
+Numbers = dict[str, float]
+_GREATEST = (MaxPool2D, MaxPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
+_WHOLE = (GlobalAvgPool2D, GlobalAvgPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
+_ADAPTIVE = (AdaptiveAvgPool2D, AdaptiveMaxPool2D)
 
-def _numbers(grid: Grid, channels: int) -> dict[str, float]:
+
+def image_of(row: tuple[int, ...]) -> tuple[int, int, int]:
+    """(H, W, C) of a row (H, W, C) or (T, C)."""
+    height, width, channels = (1, *row)[-3:]
+    return height, width, channels
+
+
+def numbers_of(grid: Grid, channels: int) -> Numbers:
     """What convolution and pooling have in common."""
     (H, W), (OH, OW), (kh, kw), (sh, sw) = grid.size, grid.number, grid.kernel, grid.strides
     top, left = grid.before
@@ -26,62 +53,156 @@ def _numbers(grid: Grid, channels: int) -> dict[str, float]:
             "sw": sw, "top": top, "left": left}  # fmt: skip
 
 
+def _filters(grid: Grid, channels: int, filters: int, groups: int) -> Numbers:
+    """What convolution and its gradients have in common."""
+    dh, dw = grid.dilation
+    return numbers_of(grid, channels) | {"O": filters, "dh": dh, "dw": dw, "groups": groups}
+
+
+def add(low: Lowering, x: Buffer, y: Buffer) -> None:
+    """Adds x to y."""
+    n = x.size
+    low.emit("copy", {"y": y, "x": x}, width=n, y_width=n, y_start=0, x_width=n, x_start=0,
+             accumulate=1)  # fmt: skip
+
+
+# ---- convolution --------------------------------------------------------------------------------
+
+
+class _Part(NamedTuple):
+    """A convolution, and what its weights and its bias are called in the layer it is part of."""
+
+    conv: Any
+    W: str
+    b: str | None
+
+
+def _parts(layer: Any, channels: int) -> list[_Part]:
+    """The convolutions that a layer is, one after another."""
+    b = "b" if layer.use_bias else None
+    if isinstance(layer, SeparableConv2D):
+        depth, point = layer.parts
+        return [_Part(depth.as_conv2d(channels), "W_depth", None), _Part(point, "W_point", b)]
+    single = layer.as_conv2d(channels) if isinstance(layer, DepthwiseConv2D) else layer
+    return [_Part(single, "W", b)]
+
+
 def lower_conv(low: Lowering, index: int, node: Node) -> None:
     """Windows times filters, with the bias and a ReLU right behind it in the epilogue."""
     from pellucid.engine.lowering.layers import folded_activation, slope_before
 
-    layer: Any = node.layer
-    x, W = low.at[node.inputs[0]], low.parameter(node, "W")
-    b = low.parameter(node, "b") if layer.use_bias else None
-    grid = Grid.of(layer, (1, *x.shape), layer.kernel_size, layer.strides, layer.padding,
-                   layer.dilation_rate)  # fmt: skip
-    size = _numbers(grid, x.shape[-1])
-    size |= {"O": layer.filters, "dh": grid.dilation[0], "dw": grid.dilation[1]}
-    size |= {"groups": layer.groups}
+    start = x = low.at[node.inputs[0]]
     activation = low.only_reader(index, ReLU, LeakyReLU)
-    if activation is not None and low.only_reader(activation, MaxPool2D) is not None:
-        last, act, slope = index, 0, 0.0  # the pool will do it
-    else:
-        last, act, slope = folded_activation(low, index)
+    pool = None if activation is None else low.only_reader(activation, *_GREATEST)
+    last, act, slope = (index, 0, 0.0) if pool is not None else folded_activation(low, index)
     y = low.output(last)
-    low.emit("conv", {"y": y, "x": x, "W": W, "b": b}, **size, act=act, slope=slope)
+    done: list[tuple[_Part, Buffer, Numbers]] = []
+    parts = _parts(node.layer, x.shape[-1])
+    for part in parts:
+        conv: Any = part.conv
+        H, W, C = image_of(x.shape)
+        grid = Grid.of(conv, (1, H, W, C), conv.kernel_size, conv.strides, conv._padding,
+                       conv.dilation_rate)  # fmt: skip
+        size = _filters(grid, C, conv.filters, conv.groups)
+        done.append((part, x, size))
+        final = part is parts[-1]
+        z = y if final else Buffer(f"{node.name}/between", (*grid.number, conv.filters))
+        low.emit("conv", {"y": z, "x": x, "W": low.parameter(node, part.W),
+                 "b": low.parameter(node, part.b) if part.b else None}, **size,
+                 act=act if final else 0, slope=slope if final else 0.0)  # fmt: skip
+        x = z
 
     def backward() -> None:
         dy = slope_before(low, node, y, low.slopes.get(Source(last)), act, slope)
-        if dy is None:
-            return
-        dW, added = low.gradient(node, "W")
-        db = low.gradient(node, "b")[0] if layer.use_bias else None
-        low.emit("conv_dw", {"dW": dW, "x": x, "dy": dy, "db": db}, **size, accumulate=added)
-        entry = low.send(node.inputs[0])
-        if entry is not None:
-            low.emit("conv_dx", {"dx": entry[0], "dy": dy, "W": W}, **size, accumulate=entry[1])
+        for part, x, size in reversed(done):
+            if dy is None:
+                return
+            dW, added = low.gradient(node, part.W)
+            db = low.gradient(node, part.b)[0] if part.b else None
+            low.emit("conv_dw", {"dW": dW, "x": x, "dy": dy, "db": db}, **size, accumulate=added)
+            inner = Buffer(f"d/{x.name}", x.shape), 0
+            entry = low.send(node.inputs[0]) if x is start else inner
+            if entry is not None:
+                low.emit("conv_dx", {"dx": entry[0], "dy": dy, "W": low.parameter(node, part.W)},
+                         **size, accumulate=entry[1])  # fmt: skip
+            dy = entry[0] if entry else None
 
     low.later(backward)
-    if activation is not None and last == index:
-        low.folded.add(activation)
-        pool = low.only_reader(activation, MaxPool2D)
-        assert pool is not None
-        low.folded.add(pool)
+    if activation is not None and pool is not None:
+        low.folded |= {activation, pool}
         low.node(low.graph.nodes[pool].name)
         lower_pool(low, pool, low.graph.nodes[pool], activation=activation)
 
 
+def lower_transposed(low: Lowering, index: int, node: Node) -> None:
+    """The bias everywhere, and every pixel's window added to it."""
+    layer: Any = node.layer
+    x, W, y = low.at[node.inputs[0]], low.parameter(node, "W"), low.output(index)
+    grid: Grid = layer._grid((1, *image_of(x.shape)))
+    size = _filters(grid, layer.filters, x.shape[-1], layer.groups)
+    edge = _outside(grid, x, layer.filters)
+    b = low.parameter(node, "b") if layer.use_bias else None
+    if b is not None:
+        low.emit("conv", {"y": y, "x": x, "W": b, "b": b}, **edge, act=0, slope=0.0)
+    low.emit("conv_dx", {"dx": y, "dy": x, "W": W}, **size, accumulate=int(layer.use_bias))
+
+    def backward() -> None:
+        dy = low.slopes.get(Source(index))
+        if dy is None:
+            return
+        dW, added = low.gradient(node, "W")
+        low.emit("conv_dw", {"dW": dW, "x": dy, "dy": x, "db": None}, **size, accumulate=added)
+        if b is not None:
+            db, added = low.gradient(node, "b")
+            nothing = Buffer(f"{node.name}/nothing", b.shape, batch=False)
+            low.emit("conv_dw", {"dW": nothing, "x": x, "dy": dy, "db": db}, **edge,
+                     accumulate=added)  # fmt: skip
+        entry = low.send(node.inputs[0])
+        if entry is not None:
+            dx = Buffer(f"{node.name}/dx", x.shape) if entry[1] else entry[0]
+            low.emit("conv", {"y": dx, "x": dy, "W": W, "b": None}, **size, act=0, slope=0.0)
+            if dx is not entry[0]:
+                add(low, dx, entry[0])
+
+    low.later(backward)
+
+
+def _outside(grid: Grid, x: Buffer, filters: int) -> Numbers:
+    """Windows of one pixel that lie above the image, as many as the larger images have pixels.
+
+    They see zeros: a convolution gives its bias alone, and its gradient by the bias is the sum of
+    dy over all pixels. So a bias can be had where there is no convolution forwards.
+    """
+    (H, W), one, none = grid.size, (1, 1), (0, 0)
+    above = Grid((1, x.size), (H, 0), none, one, one, one, (H, W))
+    return _filters(above, 1, filters, 1)
+
+
+# ---- pooling ------------------------------------------------------------------------------------
+
+
 def lower_pool(low: Lowering, index: int, node: Node, *, activation: int | None = None) -> None:
     """A number for each window; the greatest may go through an activation on its way out."""
+    from pellucid.engine.lowering.layers import lower_called
+
     layer: Any = node.layer
     source, act, slope = node.inputs[0], 0, 0.0
     if activation is not None:
         source = low.graph.nodes[activation].inputs[0]
         slope = float(getattr(low.graph.nodes[activation].layer, "negative_slope", 0.0))
         act = 2 if slope else 1
-    x, y = low.at[source], low.output(index)
-    strides = layer.pool_size if layer.strides is None else layer.strides
-    grid = Grid.of(layer, (1, *x.shape), layer.pool_size, strides, layer.padding)
-    greatest = isinstance(layer, MaxPool2D)
-    kind = "max" if greatest else "mean" if layer.count_include_pad else POOLS[2]
-    size = _numbers(grid, x.shape[-1])
-    size |= {"kind": POOLS.index(kind), "act": act, "slope": slope}
+    x = low.at[source]
+    H, W, C = image_of(x.shape)
+    grid = _windows(layer, (H, W, C))
+    if grid is None:
+        low.table.called.append(f"{node.name} ({layer!r})")
+        lower_called(low, index, node)
+        return
+    y = low.output(index)
+    greatest = isinstance(layer, (*_GREATEST, AdaptiveMaxPool2D))
+    inside = isinstance(layer, AdaptiveAvgPool2D) or not getattr(layer, "count_include_pad", True)
+    kind = "max" if greatest else POOLS[2] if inside else "mean"
+    size = numbers_of(grid, C) | {"kind": POOLS.index(kind), "act": act, "slope": slope}
     low.emit("pool", {"y": y, "x": x}, **size)
 
     def backward() -> None:
@@ -93,3 +214,36 @@ def lower_pool(low: Lowering, index: int, node: Node, *, activation: int | None 
             low.emit("pool_grad", {"dx": entry[0], "dy": dy, **seen}, **size, accumulate=entry[1])
 
     low.later(backward)
+
+
+def _windows(layer: Any, image: tuple[int, int, int]) -> Grid | None:
+    """The windows of a pool; None where those of an adaptive one do not lie at equal distances."""
+    if isinstance(layer, _WHOLE):
+        size, none = image[:2], (0, 0)
+        return Grid(size, none, none, size, size, (1, 1), (1, 1))
+    if isinstance(layer, _ADAPTIVE):
+        number = pair(layer, layer.output_size)
+        fits = [_sliding(n, o) for n, o in zip(image[:2], number, strict=True)]
+        if None in fits:
+            return None
+        (kh, sh, top), (kw, sw, left) = fits  # type: ignore[misc]
+        return Grid(image[:2], (top, left), (0, 0), (kh, kw), (sh, sw), (1, 1), number)
+    strides = layer.pool_size if layer.strides is None else layer.strides
+    return Grid.of(layer, (1, *image), layer.pool_size, strides, layer.padding)
+
+
+def _sliding(n: int, count: int) -> tuple[int, int, int] | None:
+    """Windows (length, stride, padding before) that, cut off at the edges, are an adaptive pool's.
+
+    The second and third of those begin a stride apart, unless there are two, which begin at 0 and
+    ⌊n/2⌋; the first shows what is before the edge.
+    """
+    cuts = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+    if count == 1:
+        return n, n, 0
+    stride = cuts[2][0] - cuts[1][0] if count > 2 else cuts[1][0]
+    before = stride - cuts[1][0]
+    length = cuts[0][1] + before
+    slid = [(max(start, 0), min(start + length, n)) for start in range(-before, n, max(stride, 1))]
+    fits = stride > 0 and 0 <= before < length and slid[:count] == cuts
+    return (length, stride, before) if fits else None
