@@ -113,6 +113,7 @@ class Network:
         self._losses: dict[str, Loss] = {}
         self._optimizer = None if optimizer is None else as_optimizer(optimizer)
         self.training: TrainingState | None = None
+        self.classes: tuple[str, ...] | None = None  # what they are called, from a dataset's names
         self._program: Program | None = None
         if isinstance(layers, Graph):
             self._adopt(layers)
@@ -398,6 +399,7 @@ class Network:
             "seed": self.seed,
             "dtype": self.dtype.name,
             "engine": self.engine,
+            "classes": self.classes,
         }
 
     @classmethod
@@ -416,6 +418,7 @@ class Network:
             "seed": config["seed"], "dtype": config["dtype"], "engine": config["engine"],
         }  # fmt: skip
         net = cls(graph_from_config(config["graph"]), **options)
+        net.classes = config.get("classes") and tuple(map(str, config["classes"]))
         if len(net._losses) == 1:
             net._loss = next(iter(net._losses.values()))  # as it is mostly given: without a name
         return net

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.data.dataset import Dataset
 from pellucid.description import checked_options
 from pellucid.engine.base import Tally, compile_network
 from pellucid.errors import DataError, NotBuiltError, OptionError, ResumeError
@@ -61,7 +62,7 @@ def fit(
     x, y : arrays (dicts by node name where there are several), or a Dataset as `x`
         Rows first. Arrays on disk (`numpy.memmap`) stay there. `x` may also be an iterable of
         batches ``(x, y)`` or ``(x, y, sample_weight)`` that begins anew each epoch, or a function
-        that returns an iterator.
+        that returns an iterator. The names of a Dataset's classes stay with the network.
     epochs : int
         Passes over the data. A second `fit` goes on where the first stopped.
     batch_size : int
@@ -110,6 +111,7 @@ def fit(
         else:
             if steps_per_epoch is not None:
                 raise OptionError("steps_per_epoch is for generators: an epoch is all rows")
+            net.classes = x.names if isinstance(x, Dataset) and x.names else net.classes
             x, y, sample_weight = unpacked(x, y, sample_weight)
             net.inputs_for(x)
             set_training(net, loss, optimizer)
