@@ -211,15 +211,18 @@ def unit_maps(
     values = net.activations(grid.points.astype(net.dtype), node)[node]
     values = values.reshape(len(values), -1)  # (N·N, units)
     shown = min(values.shape[1], most)
+    own = axes is None
     axes = grid_for(axes, shown)
     reach = symmetric(values)
     across, up = grid.points[:steps, 0], grid.points[::steps, 1]
     for k, ax in enumerate(axes):
         unit = values[:, k].reshape(steps, steps)
-        ax.imshow(unit, origin="lower", extent=grid.extent, aspect="auto", cmap=SIGNED,
-                  vmin=-reach, vmax=reach, interpolation="nearest")  # fmt: skip
+        image = ax.imshow(unit, origin="lower", extent=grid.extent, aspect="auto", cmap=SIGNED,
+                          vmin=-reach, vmax=reach, interpolation="nearest")  # fmt: skip
         if unit.min() < 0 < unit.max():
             ax.contour(across, up, unit, levels=[0], colors="black", linewidths=0.8)
         rest = values.shape[1] - shown
-        bare(ax, f"{node}[{k}]" + (f" (and {rest} more)" if rest and k == shown - 1 else ""))
+        bare(ax, f"{node}[{k}]" + (f" (+{rest})" if rest and k == shown - 1 else ""))
+    if own:
+        axes[0].figure.colorbar(image, ax=list(axes), label="output")
     return axes  # type: ignore[no-any-return]
