@@ -17,6 +17,11 @@ GATES = {  # what each has to assert, by a few words of its code
         "assert mse >= 0.985", "assert min(more) >= 0.985", "and accuracy >= 0.96",
         "assert min(shares) >= 0.96",
     ],
+    "5_mnist": [
+        "np.array_equal(again.x, test.x)", "from_one_hot(rows), train.y)",
+        "assert right(net, test) >= 0.95 * len(test)", "assert min(counts) >= 0.95 * len(test)",
+        "right(unscaled, test) < right(net, test) - 40",
+    ],
 }  # fmt: skip
 
 
