@@ -15,6 +15,7 @@
 #pragma once
 
 #include "conv_lanes.hpp"
+#include "conv_scatter.hpp"
 #include "parallel.hpp"
 
 namespace pellucid::PELLUCID_TIER {
@@ -95,6 +96,8 @@ void conv_forward(const ConvShape& s, i64 batch, const T* x, const T* weights, T
 template <class T>
 void conv_dx(const ConvShape& s, i64 batch, const T* dy, const T* relu, const T* weights, T* dx, bool accumulate,
              T* scratch) {
+    const ScatterPlan<T> plan(s, batch, SWEEP_PIECES);
+    if (plan.pays && !relu) return scatter(s, plan, batch, dy, weights, dx, accumulate, aligned(scratch));
     sweep({s, true}, batch, dy, relu, weights, dx, accumulate, Epilogue<T>{}, scratch);
 }
 
@@ -215,7 +218,7 @@ void conv_dw(const ConvShape& s, i64 batch, const T* x, const T* dy, const T* re
 }
 
 template <class T> i64 conv_scratch(const ConvShape& s, i64 batch) {
-    i64 wanted = 0;
+    i64 wanted = ScatterPlan<T>(s, batch, SWEEP_PIECES).scratch;
     for (bool masked : {false, true})
         wanted = most(wanted, most(GradientPlan<T>(s, batch, masked).scratch,
                                    most(SweepPlan<T>({s, false}, batch, masked).scratch,
