@@ -179,12 +179,10 @@ def gradient_flow(net: Network, x: Any, y: Any = None, ax: Axes | None = None) -
         (sizes, COLOURS[0], "o", "gradient (root mean square)"),
         (ratios, COLOURS[3], "s", "update / parameter (norms)"),
     ):
-        drawn = values > 0
-        ax.plot(np.where(drawn, values, np.nan), rows, marker=marker, linestyle="none",
-                color=colour, label=label)  # fmt: skip
-        ax.plot(
-            np.where(values == 0, low, np.nan), rows, marker="x", linestyle="none", color=colour
-        )
+        style: dict[str, Any] = {"color": colour, "linestyle": "none"}
+        style["fillstyle"] = "full" if marker == "o" else "none"  # both are seen where they meet
+        ax.plot(np.where(values > 0, values, np.nan), rows, marker=marker, label=label, **style)
+        ax.plot(np.where(values == 0, low, np.nan), rows, marker="x", **style)
     ax.set_xscale("log")
     ax.set_yticks(rows, names)
     ax.set_ylim(len(names) - 0.4, -0.6)
