@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pellucid.engine.opcodes import Buffer
 from pellucid.engine.opcodes.images import POOLS
 from pellucid.layers import (
-    AdaptiveAvgPool2D,
-    AdaptiveMaxPool2D,
     DepthwiseConv2D,
     GlobalAvgPool1D,
     GlobalAvgPool2D,
@@ -27,7 +25,7 @@ from pellucid.layers import (
     ReLU,
     SeparableConv2D,
 )
-from pellucid.layers.windows import Grid, pair
+from pellucid.layers.windows import Grid
 from pellucid.network.graph import Node, Source
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 Numbers = dict[str, float]
 _GREATEST = (MaxPool2D, MaxPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
 _WHOLE = (GlobalAvgPool2D, GlobalAvgPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
-_ADAPTIVE = (AdaptiveAvgPool2D, AdaptiveMaxPool2D)
 
 
 def image_of(row: tuple[int, ...]) -> tuple[int, int, int]:
@@ -59,11 +56,13 @@ def _filters(grid: Grid, channels: int, filters: int, groups: int) -> Numbers:
     return numbers_of(grid, channels) | {"O": filters, "dh": dh, "dw": dw, "groups": groups}
 
 
-def add(low: Lowering, x: Buffer, y: Buffer) -> None:
-    """Adds x to y."""
-    n = x.size
-    low.emit("copy", {"y": y, "x": x}, width=n, y_width=n, y_start=0, x_width=n, x_start=0,
-             accumulate=1)  # fmt: skip
+def emit_copy(
+    low: Lowering, y: Buffer, x: Buffer, width: int, *, y_width: int = 0, y_start: int = 0,
+    x_width: int = 0, x_start: int = 0, accumulate: int = 0,
+) -> None:  # fmt: skip
+    """A stretch of each row: rows are as wide as the stretch, or as they are said to be."""
+    low.emit("copy", {"y": y, "x": x}, width=width, y_width=y_width or width, y_start=y_start,
+             x_width=x_width or width, x_start=x_start, accumulate=accumulate)  # fmt: skip
 
 
 # ---- convolution --------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ def lower_transposed(low: Lowering, index: int, node: Node) -> None:
             dx = Buffer(f"{node.name}/dx", x.shape) if entry[1] else entry[0]
             low.emit("conv", {"y": dx, "x": dy, "W": W, "b": None}, **size, act=0, slope=0.0)
             if dx is not entry[0]:
-                add(low, dx, entry[0])
+                emit_copy(low, entry[0], dx, dx.size, accumulate=1)
 
     low.later(backward)
 
@@ -183,67 +182,46 @@ def _outside(grid: Grid, x: Buffer, filters: int) -> Numbers:
 
 def lower_pool(low: Lowering, index: int, node: Node, *, activation: int | None = None) -> None:
     """A number for each window; the greatest may go through an activation on its way out."""
-    from pellucid.engine.lowering.layers import lower_called
-
     layer: Any = node.layer
     source, act, slope = node.inputs[0], 0, 0.0
     if activation is not None:
         source = low.graph.nodes[activation].inputs[0]
         slope = float(getattr(low.graph.nodes[activation].layer, "negative_slope", 0.0))
         act = 2 if slope else 1
-    x = low.at[source]
-    H, W, C = image_of(x.shape)
-    grid = _windows(layer, (H, W, C))
-    if grid is None:
-        low.table.called.append(f"{node.name} ({layer!r})")
-        lower_called(low, index, node)
-        return
-    y = low.output(index)
-    greatest = isinstance(layer, (*_GREATEST, AdaptiveMaxPool2D))
-    inside = isinstance(layer, AdaptiveAvgPool2D) or not getattr(layer, "count_include_pad", True)
-    kind = "max" if greatest else POOLS[2] if inside else "mean"
-    size = numbers_of(grid, C) | {"kind": POOLS.index(kind), "act": act, "slope": slope}
+    H, W, C = image_of(low.shape(source))
+    if isinstance(layer, _WHOLE):
+        grid = Grid((H, W), (0, 0), (0, 0), (H, W), (H, W), (1, 1), (1, 1))
+    else:
+        strides = layer.pool_size if layer.strides is None else layer.strides
+        grid = Grid.of(layer, (1, H, W, C), layer.pool_size, strides, layer.padding)
+    kind = "mean" if getattr(layer, "count_include_pad", True) else POOLS[2]
+    size = pool_numbers(grid, C, "max" if isinstance(layer, _GREATEST) else kind)
+    emit_pool(low, index, source, size | {"act": act, "slope": slope})
+
+
+def pool_numbers(grid: Grid, channels: int, kind: str) -> Numbers:
+    """What pooling and its gradient have in common."""
+    return numbers_of(grid, channels) | {"kind": POOLS.index(kind), "act": 0, "slope": 0.0}
+
+
+def emit_pool(low: Lowering, index: int, source: Source, size: Numbers) -> None:
+    """A node that is one pool, and later its gradient."""
+    x, y = low.at[source], low.output(index)
     low.emit("pool", {"y": y, "x": x}, **size)
 
     def backward() -> None:
         dy = low.slopes.get(Source(index))
         entry = low.send(source) if dy is not None else None
-        if entry is not None:
-            seen: dict[str, Buffer | None] = {"x": x, "y": y}
-            seen = seen if greatest else {"x": None, "y": None}
-            low.emit("pool_grad", {"dx": entry[0], "dy": dy, **seen}, **size, accumulate=entry[1])
+        if entry is not None and dy is not None:
+            emit_pool_grad(low, x, y, dy, entry, size)
 
     low.later(backward)
 
 
-def _windows(layer: Any, image: tuple[int, int, int]) -> Grid | None:
-    """The windows of a pool; None where those of an adaptive one do not lie at equal distances."""
-    if isinstance(layer, _WHOLE):
-        size, none = image[:2], (0, 0)
-        return Grid(size, none, none, size, size, (1, 1), (1, 1))
-    if isinstance(layer, _ADAPTIVE):
-        number = pair(layer, layer.output_size)
-        fits = [_sliding(n, o) for n, o in zip(image[:2], number, strict=True)]
-        if None in fits:
-            return None
-        (kh, sh, top), (kw, sw, left) = fits  # type: ignore[misc]
-        return Grid(image[:2], (top, left), (0, 0), (kh, kw), (sh, sw), (1, 1), number)
-    strides = layer.pool_size if layer.strides is None else layer.strides
-    return Grid.of(layer, (1, *image), layer.pool_size, strides, layer.padding)
-
-
-def _sliding(n: int, count: int) -> tuple[int, int, int] | None:
-    """Windows (length, stride, padding before) that, cut off at the edges, are an adaptive pool's.
-
-    The second and third of those begin a stride apart, unless there are two, which begin at 0 and
-    ⌊n/2⌋; the first shows what is before the edge.
-    """
-    cuts = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
-    if count == 1:
-        return n, n, 0
-    stride = cuts[2][0] - cuts[1][0] if count > 2 else cuts[1][0]
-    before = stride - cuts[1][0]
-    length = cuts[0][1] + before
-    slid = [(max(start, 0), min(start + length, n)) for start in range(-before, n, max(stride, 1))]
-    fits = stride > 0 and 0 <= before < length and slid[:count] == cuts
-    return (length, stride, before) if fits else None
+def emit_pool_grad(low: Lowering, x: Buffer, y: Buffer, dy: Buffer, into: tuple[Buffer, int],
+                   size: Numbers) -> None:  # fmt: skip
+    """The gradient of a pool by x; `into` says where it goes, and whether it is added there."""
+    seen: dict[str, Buffer | None] = {"x": x, "y": y}
+    if size["kind"] != POOLS.index("max"):
+        seen = {"x": None, "y": None}
+    low.emit("pool_grad", {"dx": into[0], "dy": dy, **seen}, **size, accumulate=into[1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.engine.lowering.adaptive import lower_adaptive
 from pellucid.engine.lowering.base import Lowering, View
 from pellucid.engine.lowering.images import lower_conv, lower_pool, lower_transposed
 from pellucid.engine.lowering.resizing import lower_cropping, lower_padding, lower_upsampling
@@ -339,8 +340,8 @@ LAYERS: dict[type[Layer], Lower] = {
     GlobalMaxPool1D: lower_pool,
     GlobalAvgPool2D: lower_pool,
     GlobalAvgPool1D: lower_pool,
-    AdaptiveMaxPool2D: lower_pool,
-    AdaptiveAvgPool2D: lower_pool,
+    AdaptiveMaxPool2D: lower_adaptive,
+    AdaptiveAvgPool2D: lower_adaptive,
     UpSampling2D: lower_upsampling,
     UpSampling1D: lower_upsampling,
     ZeroPadding2D: lower_padding,

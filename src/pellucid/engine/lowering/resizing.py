@@ -24,7 +24,13 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pellucid.engine.lowering.images import Numbers, image_of, numbers_of
+from pellucid.engine.lowering.images import (
+    Numbers,
+    emit_copy,
+    emit_pool_grad,
+    image_of,
+    pool_numbers,
+)
 from pellucid.engine.opcodes import MAPS, Buffer
 from pellucid.engine.opcodes.images import POOLS
 from pellucid.layers.windows import Grid, pair, sides
@@ -42,7 +48,7 @@ _NONE, _ONE, _AFFINE = (0, 0), (1, 1), MAPS.index("affine")
 def _pool(size: Size, kernel: Pair, strides: Pair, before: Pair, number: Pair) -> Numbers:
     """The numbers of a mean of what is inside of windows."""
     grid = Grid(size[:2], before, _NONE, kernel, strides, _ONE, number)
-    return numbers_of(grid, size[2]) | {"kind": len(POOLS) - 1, "act": 0, "slope": 0.0}
+    return pool_numbers(grid, size[2], POOLS[2])
 
 
 # ---- up-sampling --------------------------------------------------------------------------------
@@ -121,8 +127,7 @@ def lower_upsampling(low: Lowering, index: int, node: Node) -> None:
 def _emit(low: Lowering, spread: bool, y: Buffer, x: Buffer, size: Numbers, added: int = 0) -> None:
     """Windows' means, or what they send back."""
     if spread:
-        back: dict[str, Buffer | None] = {"dx": y, "dy": x, "x": None, "y": None}
-        low.emit("pool_grad", back, **size, accumulate=added)
+        emit_pool_grad(low, y, x, x, (y, added), size)
     else:
         low.emit("pool", {"y": y, "x": x}, **size)
 
@@ -161,13 +166,11 @@ def _crop(low: Lowering, x: Buffer, y: Buffer, around: Sides, added: int) -> Non
     (H, W, C), (h, w, _) = image_of(x.shape), image_of(y.shape)
     if top or bottom:
         rows = Buffer(f"{y.name}/rows", (h, W, C)) if left or right else y
-        low.emit("copy", {"y": rows, "x": x}, width=h * W * C, y_width=h * W * C, y_start=0,
-                 x_width=H * W * C, x_start=top * W * C,
-                 accumulate=added if rows is y else 0)  # fmt: skip
+        emit_copy(low, rows, x, h * W * C, x_width=H * W * C, x_start=top * W * C,
+                  accumulate=added if rows is y else 0)  # fmt: skip
         x = rows
     if left or right:
-        low.emit("copy", {"y": y, "x": x}, width=w * C, y_width=w * C, y_start=0, x_width=W * C,
-                 x_start=left * C, accumulate=added)  # fmt: skip
+        emit_copy(low, y, x, w * C, x_width=W * C, x_start=left * C, accumulate=added)
 
 
 def _pad(low: Lowering, x: Buffer, y: Buffer, around: Sides, added: int) -> None:
@@ -182,5 +185,5 @@ def _pad(low: Lowering, x: Buffer, y: Buffer, around: Sides, added: int) -> None
     line = Buffer(f"{y.name}/line", y.shape)
     _emit(low, True, line, x, numbers)
     for width, y_start, x_start in ((n - turn, turn, 0), (turn, 0, n - turn)):
-        low.emit("copy", {"y": y, "x": line}, width=width, y_width=n, y_start=y_start, x_width=n,
-                 x_start=x_start, accumulate=added)  # fmt: skip
+        emit_copy(low, y, line, width, y_width=n, y_start=y_start, x_width=n, x_start=x_start,
+                  accumulate=added)  # fmt: skip
