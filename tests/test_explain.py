@@ -475,6 +475,14 @@ def test_a_failure_to_explain_never_hides_the_error(monkeypatch: pytest.MonkeyPa
         X @ X
 
 
+def test_the_picture_in_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    call, picture = re.findall(
+        r"print\((explain\(.*\))\)\n```\n\n```\n(.*?)\n```", readme, re.DOTALL
+    )[0]
+    assert str(eval(call, {"np": np, "explain": explain})) == picture
+
+
 @pytest.mark.parametrize("name", ["explain", "tracebacks"])
 def test_examples_in_docstrings(name: str) -> None:
     module = importlib.import_module(f"pellucid.insight.{name}")

@@ -153,7 +153,8 @@ def _answers(x: Array, y: Array | None, p: Array, axes: Any, names: Any, shape: 
         ax.imshow(picture, cmap="gray_r" if picture.ndim == 2 else None, interpolation="nearest")
         sure = f"{labels[said[i]]} {100 * p[i, said[i]]:.0f} %"
         wrong = true is not None and said[i] != true[i]
-        bare(ax, f"✗ {labels[true[i]]} → {sure}" if wrong and true is not None else sure)
+        title = f"✗ {labels[true[i]]} → {sure}" if wrong and true is not None else sure
+        bare(ax, title if len(title) <= 18 else title.replace(" → ", "\n→ "))
         ax.title.set_color(COLOURS[3] if wrong else "black")
     return axes  # type: ignore[no-any-return]
 
