@@ -12,6 +12,18 @@ from pellucid.walkthroughs import Walkthrough, as_notebook, load, names, run
 from pellucid.walkthroughs.text import parse
 
 GATES = {  # what each has to assert, by a few words of its code
+    "2_regression": [
+        "[8.92, 12.04, 4, 4, 4.864], rtol=0, atol=1e-9",
+        "[0.0064, 0.9216, 1, 36, 34.386496], rtol=0, atol=1e-9",
+        "dW2.ravel(), [-3.258464, 0.85184], rtol=0, atol=1e-9",
+        "db2.ravel(), [3.9296], rtol=0, atol=1e-9",
+        "dW1.ravel(), [-6.01472, -1.50368], rtol=0, atol=1e-9",
+        "db1.ravel(), [0.77184, 0.19296], rtol=0, atol=1e-9",
+        "step.gradients[name], gradient, rtol=0, atol=1e-9", "assert len(train[0]) == 64_000",
+        "assert error <= 101.5 and", "assert error <= 100.8 and", '"predicting before fitting has',
+        "for seed in range(5): error, least, _ = plain(seed)",
+        "for seed in range(5): error, least = default(seed)",
+    ],
     "3_perceptron": [
         "published_1, rtol=0, atol=5e-9", "published_2, rtol=0, atol=5e-9", "assert wrong > 0.99",
         "assert mse >= 0.985", "assert min(more) >= 0.985", "and accuracy >= 0.96",
@@ -57,6 +69,18 @@ def test_gates_stand_in_the_code(name: str) -> None:
     for gate in GATES[name]:
         assert gate in code, gate
     assert len(names()) == len(GATES)
+
+
+def test_split_is_scikit_learns() -> None:
+    from sklearn.model_selection import train_test_split
+
+    scope: dict = {"np": np}
+    part = next(p for p in load("regression").parts if "def split" in p.text)
+    exec(part.text[: part.text.index("def problem")], scope)
+    x, y = np.arange(1000.0)[:, None], np.arange(1000)
+    x_fit, x_test, y_fit, y_test = train_test_split(x, y, test_size=0.2, random_state=42)
+    for ours, theirs in zip(scope["split"](x, y, 0.2), (x_fit, y_fit, x_test, y_test), strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 def test_names() -> None:
