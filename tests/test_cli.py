@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,22 +21,50 @@ import numpy as np
 import pytest
 
 from pellucid import (
+    ELU,
+    GELU,
     MSE,
     Adam,
+    BatchNorm,
     BinaryCrossEntropy,
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Cosine,
     CrossEntropy,
+    Cutout,
     Dense,
+    DepthwiseConv2D,
+    Flatten,
+    GroupNorm,
+    Huber,
     Input,
     Layer,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool2D,
     Network,
+    PReLU,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
     ReLU,
+    Rescale,
+    Reshape,
+    Residual,
+    RMSNorm,
+    SeparableConv2D,
     Softmax,
 )
 from pellucid.cli import main
-from pellucid.cli.inputs import layers_for, loss_for, read_data, read_image_for
-from pellucid.data import Dataset, digits_8x8, sample_images, write_idx
+from pellucid.cli.datasets import NAMES, SYNTHETIC, How, read_data
+from pellucid.cli.inputs import layers_for, loss_for, read_image_for
+from pellucid.cli.parser import commands_of
+from pellucid.data import Dataset, digits_8x8, named, sample_images, write_idx
 from pellucid.errors import DataError, FileFormatError, OptionError
-from pellucid.notation import WORDS, describe_words, format_layers, parse_layers
+from pellucid.losses import as_loss
+from pellucid.notation import WORDS, describe, describe_words, format_layers, parse_layers
+from pellucid.optimizers import as_optimizer
 
 MAIN = "import sys; from pellucid.cli import main; sys.exit(main())"
 SMALL = ["--layers", "dense 8, dropout 0.2, relu, dense 10"]
@@ -49,6 +80,8 @@ def process(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PELLUCID_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(named, "_SYSTEM", tmp_path / "system")  # whatever this machine has
     return tmp_path
 
 
@@ -122,6 +155,111 @@ def test_train_takes_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["record"][0]["step"] == 15  # type: ignore[index]
     assert {"penalty", "validation_accuracy"} <= set(result["record"][0])  # type: ignore[index]
     assert Path("c.safetensors").exists()
+
+
+REACHED = {  # what `fit` and `Network` take, and the option that says it; None: for generators alone
+    "epochs": "--epochs", "batch_size": "--batch-size", "validation": "--validation",
+    "validation_rows": "--validation-rows", "loss": "--loss", "optimizer": "--optimizer",
+    "metrics": "--metrics", "sample_weight": "--weight", "class_weight": "--class-weight",
+    "shuffle": "--no-shuffle", "shuffle_seed": "--shuffle-seed", "accumulate": "--accumulate",
+    "steps_per_epoch": None, "callbacks": "--patience", "progress": "--quiet",
+    "resume": "--resume", "layers": "--layers", "penalty": "--penalty-l2", "seed": "--seed",
+    "dtype": "--dtype", "engine": "--engine",
+}  # fmt: skip
+
+
+def test_every_option_of_fit_is_reached() -> None:
+    from pellucid.training import fit
+
+    asked = [*inspect.signature(fit).parameters, *inspect.signature(Network).parameters]
+    assert set(asked) - {"net", "x", "y", "inputs", "outputs"} == set(REACHED)
+    there = {word for action in commands_of()["train"]._actions for word in action.option_strings}
+    assert {option for option in REACHED.values() if option} <= there
+
+
+def test_options_do_what_they_say(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+    right = Network.fit
+
+    def fit(net: Network, data: Dataset, **options: object) -> object:
+        seen.update(options, net=net, data=data)
+        return right(net, data, **options)
+
+    monkeypatch.setattr(Network, "fit", fit)
+    monkeypatch.setattr(
+        "pellucid.engine.threads.set_threads", lambda count: seen.update(threads=count)
+    )
+    words = split(
+        "train digits_8x8 -o d.safetensors --epochs 2 --validation 0.25 --validation-rows last "
+        "--no-shuffle --shuffle-seed 5 --metrics accuracy,top_3_accuracy --penalty-l1 1e-5 "
+        "--optimizer 'adamw 0.5 beta_1=0.8' --learning-rate 'cosine 0.01 100' --warm-up 10 "
+        "--clip-norm 2 --weight-decay 0.03 --average 'ema 0.9' --class-weight 1,1,1,1,1,1,1,1,1,2 "
+        "--plateau 3 --plateau-factor 0.5 --patience 4 --min-delta 0.01 --monitor validation_accuracy "
+        "--checkpoint c.safetensors --checkpoint-every 7 --engine numpy --threads 1 --json"
+    )
+    result = reads(capsys, *words, *SMALL)
+    net = Network.load("d.safetensors")
+    assert repr(net.optimizer) == (
+        "AdamW(learning_rate=WarmUp(Cosine(0.01, 100), 10), clip_norm=2.0, weight_decay=0.03, "
+        "average=EMA(decay=0.9), beta_1=0.8)"
+    )
+    assert (repr(net.penalty), net.engine) == ("L1(1e-05)", "numpy")
+    assert net.classes == tuple("0123456789")
+    assert (seen["validation_rows"], seen["shuffle"], seen["shuffle_seed"]) == ("last", False, 5)
+    assert seen["class_weight"] == [1] * 9 + [2]
+    assert seen["threads"] == 1
+    names = [type(observer).__name__ for observer in seen["callbacks"]]  # type: ignore[attr-defined]
+    assert names == [
+        "AveragedWeights",
+        "ReduceLROnPlateau",
+        "EarlyStopping",
+        "Checkpoint",
+        "Signals",
+    ]
+    _, plateau, stopping, checkpoint, _ = seen["callbacks"]  # type: ignore[misc]
+    assert (plateau.patience, plateau.factor, plateau.min_delta) == (3, 0.5, 0.01)
+    assert (stopping.patience, stopping.min_delta) == (4, 0.01)
+    assert stopping._asked == plateau._asked == "validation_accuracy"
+    assert checkpoint.every == 7
+    row = result["record"][0]  # type: ignore[index]
+    assert {"top_3_accuracy", "validation_top_3_accuracy", "penalty"} <= set(row)
+    values = reads(capsys, *split("evaluate d.safetensors digits_8x8 --metrics f1 --json"))
+    assert set(values) == {"rows", "loss", "f1"}
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.SVG", "curves.pdf"])
+def test_plot_draws_the_learning_curves(name: str) -> None:
+    words = ["train", "moons:200", "-o", "m.safetensors", "--quiet", "--plot", name]
+    assert main([*words, "--epochs", "4"]) == 0
+    drawn = Path(name).read_bytes()
+    assert drawn.startswith(
+        {"p": b"\x89PNG", "S": b"<?xml", "f": b"%PDF"}[name[-3] if name[-1] != "f" else "f"]
+    )
+    assert len(drawn) > 5000
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+    if name.endswith("png"):
+        from pellucid.data import read_image
+
+        image = read_image(name, channels=3)
+        assert image.shape[0] > 400
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20  # there is something on it
+
+
+def test_plot_without_epochs_or_matplotlib(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = split("train moons:200 -o m.safetensors --plot c.png")
+    assert main([*words, "--epochs", "0"]) == 0
+    assert "not drawn" in capsys.readouterr().err
+    assert not Path("c.png").exists()
+    Path("m.safetensors").unlink()
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    assert 'pip install "pellucid[plot]"' in refused(capsys, *words)
+    assert not Path("m.safetensors").exists()  # said before training
 
 
 def test_predict_reads_an_image(capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,6 +388,135 @@ def test_data_from_idx_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert reads(capsys, "evaluate", "d.safetensors", pair, "--json")["rows"] == 1797
 
 
+def test_a_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2)) + np.repeat([[0], [4], [8]], 40, axis=0)
+    kinds = np.repeat(["rose", "iris", "tulip"], 40)
+    rows = [f"{a:.4f},{b:.4f},{kind}" for (a, b), kind in zip(x, kinds, strict=True)]
+    Path("all.csv").write_text("length,width,kind\n" + "\n".join(rows))
+    words = "train all.csv -o m.safetensors --epochs 30 --optimizer 'adam 0.03' --quiet"
+    assert main(split(words)) == 0
+    assert Network.load("m.safetensors").classes == ("iris", "rose", "tulip")
+    assert reads(capsys, *split("evaluate m.safetensors all.csv --json"))["accuracy"] > 0.95  # type: ignore[operator]
+    Path("tulips.csv").write_text("length,width,kind\n8,8,tulip\n8.5,8,tulip\n")
+    assert reads(capsys, *split("evaluate m.safetensors tulips.csv --json"))["accuracy"] == 1
+    Path("new.csv").write_text("8.1,7.9\n0,0\n")
+    for name in ("new.csv", "tulips.csv"):  # without the target, and with it
+        answers = reads(capsys, "predict", "m.safetensors", name, "--json")["predictions"]
+        assert answers[0]["name"] == "tulip"  # type: ignore[index]
+        assert answers[0]["class"] == 2  # type: ignore[index]
+    assert main(["predict", "m.safetensors", "new.csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("new.csv row 1: rose  (rose ")
+    assert main(["evaluate", "m.safetensors", "all.csv", "--report"]) == 0
+    assert "tulip" in capsys.readouterr().out
+    Path("odd.csv").write_text("length,width,kind\n8,8,daisy\n")
+    assert "'daisy' is none of the classes" in refused(
+        capsys, *split("evaluate m.safetensors odd.csv")
+    )
+    Path("odd.csv").write_text("8,8\n8,x\n")
+    assert "line 2, column 2: 'x'" in refused(capsys, *split("predict m.safetensors odd.csv"))
+    for command in ("trace", "gradcheck", "diagnose"):
+        assert main([command, "m.safetensors", "all.csv"]) == 0
+    capsys.readouterr()
+
+
+def test_columns_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["price;rooms;w;area"] + [f"{2 * n}.5;{n};{1 + n % 2};{n * n}" for n in range(40)]
+    Path("t.csv").write_text("\n".join(lines))
+    words = "train t.csv -o m.safetensors --epochs 1 --quiet --target price --weight w"
+    assert main(split(words)) == 0
+    net = Network.load("m.safetensors")
+    assert net.graph.inputs["input"].shape == (2,)
+    assert isinstance(net.loss, MSE)
+    first = read_data("t.csv", how=How(target="price", weight="w"))
+    assert first.sample_weight.tolist()[:3] == [1, 2, 1]
+    values = reads(capsys, *split("evaluate m.safetensors t.csv --target price --weight w --json"))
+    assert values["loss"] == pytest.approx(net.evaluate(first)["loss"])
+    assert values["loss"] != pytest.approx(net.evaluate(first.x, first.y)["loss"])
+    assert main(split("train t.csv -o m.safetensors --epochs 1 --quiet --target 0,area")) == 0
+    assert Network.load("m.safetensors").graph.output_specs["dense_2"].shape == (2,)
+    assert "Did you mean 'price'" in refused(capsys, *split("train t.csv -o d --target prices"))
+    assert main(split("train t.csv -o m.safetensors --epochs 1 --quiet --loss mse")) == 0
+
+
+def test_a_folder_of_images(capsys: pytest.CaptureFixture[str]) -> None:
+    data = digits_8x8()
+    from PIL import Image
+
+    for part, rows in (("train", range(300)), ("test", range(300, 360))):
+        for i in rows:
+            folder = Path("numbers", part, f"n{data.y[i]}")
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(data.x[i] * 15).resize((12, 12)).save(folder / f"{i}.png")
+    words = split(
+        "train numbers -o m.safetensors --epochs 12 --batch-size 16 --size 8x8 --grey --quiet --layers"
+    )
+    assert main([*words, "conv 16 3, relu, pool 2, flatten, dense 10"]) == 0
+    net = Network.load("m.safetensors")
+    assert net.graph.inputs["input"].shape == (8, 8, 1)
+    assert net.classes == tuple(f"n{k}" for k in range(10))
+    assert net.graph.nodes[1].layer == Rescale(1 / 255)
+    values = reads(capsys, *split("evaluate m.safetensors numbers --json"))  # size and grey known
+    assert values["rows"] == 60
+    assert values["accuracy"] > 0.8  # type: ignore[operator]
+    some = next(iter(sorted(Path("numbers/test/n3").iterdir())))
+    answer = reads(capsys, "predict", "m.safetensors", str(some), "--json")["predictions"][0]  # type: ignore[index]
+    assert answer["name"] == f"n{answer['class']}"
+    shutil.rmtree("numbers/test/n0")  # a class may be missing: the network knows them all
+    assert reads(capsys, *split("evaluate m.safetensors numbers --json"))["accuracy"] > 0.8  # type: ignore[operator]
+    assert main(split("train numbers/train -o flat.safetensors --epochs 1 --quiet")) == 0
+    assert Network.load("flat.safetensors").graph.inputs["input"].shape == (12, 12, 3)
+    Network([Dense(10)], inputs=64, loss=CrossEntropy()).save("old.safetensors")
+    assert reads(capsys, *split("evaluate old.safetensors numbers/train --json"))["rows"] == 300
+    Path("numbers/train/n1/bad.png").write_bytes(b"none")
+    assert "bad.png" in refused(capsys, *split("train numbers/train -o d"))
+
+
+@pytest.mark.parametrize("name", list(SYNTHETIC))
+def test_synthetic_problems_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = read_data(f"{name}:50", "train"), read_data(f"{name}:50", "test")
+    assert (len(train), len(test)) == (40, 10)
+    assert main(["train", f"{name}:50", "-o", "m.safetensors", "--epochs", "1", "--quiet"]) == 0
+    values = reads(capsys, "evaluate", "m.safetensors", f"{name}:50", "--json")
+    assert values["rows"] == 10
+    assert Network.load("m.safetensors").classes == train.names
+
+
+def test_well_known_sets_by_name(
+    capsys: pytest.CaptureFixture[str], in_a_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in ("train fashion_mnist -o m.safetensors", "train fashion-mnist -o m.safetensors"):
+        assert "apt install dataset-fashion-mnist" in refused(capsys, *split(command))
+    folder = in_a_folder / "cache" / "fashion-mnist"
+    folder.mkdir(parents=True)
+    for part, n in (("train", 40), ("t10k", 20)):
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", digits_8x8().x[:n] * 15)
+        write_idx(folder / f"{part}-labels-idx1-ubyte", digits_8x8().y[:n].astype(np.uint8))
+    assert (
+        main(split("train fashion_mnist -o m.safetensors --epochs 1 --validation 0 --quiet")) == 0
+    )
+    assert Network.load("m.safetensors").classes[9] == "Ankle boot"
+    assert reads(capsys, *split("evaluate m.safetensors fashion_mnist --json"))["rows"] == 20
+    for name in ("fashion_mnist:" + str(folder), "mnist:" + str(folder), str(folder)):
+        assert len(read_data(name, "train")) == 40
+        assert len(read_data(name)) == 20
+    gone = tuple(
+        named.RemoteFile(f.name, ("http://127.0.0.1:9/",), 1, "00") for f in named._MNIST.files
+    )
+    monkeypatch.setattr(named, "_MNIST", dataclasses.replace(named._MNIST, files=gone))
+    said = refused(capsys, *split("train mnist -o d --download --quiet"), status=1)
+    assert "put it all into" in said
+    assert said.startswith("pellucid: train-images")
+
+
+def test_masks_have_a_network_of_their_own() -> None:
+    data = read_data("shapes:20", "train")
+    assert loss_for(data.y) == "cross_entropy"
+    text = format_layers(layers_for(data, None, CrossEntropy()))
+    assert text.startswith("rescale 0.00392157, conv2d 16 5 padding=same, batch_norm, relu, ")
+    assert text.endswith("conv2d 4 1")
+
+
 def test_training_and_held_out_rows_are_apart() -> None:
     for name, sizes in (("digits", (8000, 2000)), ("digits_8x8", (1438, 359))):
         assert (len(read_data(name, "train")), len(read_data(name, "test"))) == sizes
@@ -360,7 +627,33 @@ def test_what_a_file_declares_is_not_believed() -> None:
         ("train digtis -o d", "Did you mean 'digits'"),
         ("train none.npz -o d", "none.npz"),
         ("train a.idx,b.idx -o d", "b.idx"),
-        ("train . -o d", "npz"),
+        ("train . -o d", "sub-folder"),
+        ("train t.csv -o d", "t.csv"),
+        ("train moons:many -o d", "moons:1000"),
+        ("train digits:3 -o d", "nothing to choose"),
+        ("train emnist:letter -o d", "Did you mean 'letters'"),
+        ("train mnist -o d", "--download"),
+        ("train digits -o d --optimizer adam,0.1", "no optimizer"),
+        ("train digits -o d --optimizer 'adam beta_3=1'", "beta_3"),
+        ("train digits -o d --loss 'huber 1 2'", "each once"),
+        ("train digits -o d --learning-rate 'cosin 0.1 5'", "Did you mean 'cosine'"),
+        ("train digits -o d --learning-rate 'cosine 0.1'", "steps"),
+        ("train digits -o d --average mean", "Known: ema, swa"),
+        ("train digits -o d --metrics accuracy,f2", "no metric 'f2'"),
+        ("train digits -o d --class-weight some", "balanced"),
+        ("train digits -o d --class-weight 1,2", "class"),
+        ("train digits -o d --monitor loss", "--patience"),
+        ("train digits -o d --min-delta 1", "--patience"),
+        ("train digits -o d --checkpoint-every 5", "--checkpoint"),
+        ("train digits -o d --penalty-l1 1 --penalty-l2 1", "one penalty"),
+        ("train digits -o d --engine gpu", "native"),
+        ("train digits -o d --validation-rows first", "random"),
+        ("train digits -o d --threads 0", "1 or more"),
+        ("train digits -o d --plot curves.txt", ".png"),
+        ("train digits -o d --plot none/curves.png", "none"),
+        ("train digits -o d --size 0x4", "48x64"),
+        ("train digits_8x8 -o d --clip-norm 0", "clip_norm"),
+        ("completion tcsh", "bash"),
         ("train digits -o none/d", "none"),
         ("train digits -o d --checkpoint none/d", "none"),
         ("train digits -o d --resume none", "none"),
@@ -395,8 +688,11 @@ def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "predict", "trace", "summary", "gradcheck", "diagnose", "version"],
-)
+    [
+        "train", "evaluate", "predict", "trace", "summary", "gradcheck", "diagnose", "completion",
+        "version",
+    ],
+)  # fmt: skip
 def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -433,11 +729,70 @@ def test_resuming_with_another_batch_size(capsys: pytest.CaptureFixture[str]) ->
 def test_a_fault_of_ours_is_one_message_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pellucid.cli.commands.read_data", lambda *a: 1 / 0)
+    monkeypatch.setattr("pellucid.cli.training.read_data", lambda *a: 1 / 0)
     assert "PELLUCID_TRACEBACK" in refused(capsys, *split("train digits -o d"), status=1)
     monkeypatch.setenv("PELLUCID_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         main(split("train digits -o d"))
+
+
+# ---- completion ---------------------------------------------------------------------------------
+
+
+def completed(*words: str) -> list[str]:
+    """What bash offers for the last word, from the function that the script makes."""
+    line = " ".join(f"'{word}'" for word in words)
+    code = (
+        'source ./c.sh; [[ $(complete -p pellucid) == *"-F _pellucid pellucid" ]] || exit 1; '
+        f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _pellucid; "
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    ran = subprocess.run(
+        ["bash", "--norc", "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert ran.stderr == ""
+    return ran.stdout.split()
+
+
+def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("no bash here")
+    assert main(["completion", "bash"]) == 0
+    Path("c.sh").write_text(capsys.readouterr().out)
+    Path("mine.csv").touch()
+    assert completed("pellucid", "tr") == ["train", "trace"]
+    assert set(completed("pellucid", "")) == {*commands_of(), "--help", "--version"}
+    assert completed("pellucid", "train", "fash") == ["fashion_mnist"]
+    assert set(completed("pellucid", "evaluate", "m")) == {"mnist", "moons", "mine.csv"}
+    assert set(completed("pellucid", "train", "")) == {*NAMES, "c.sh", "mine.csv"}
+    for before in (["--engine"], ["--engine", "="]):
+        assert completed("pellucid", "train", "digits", *before, "n") == ["native", "numpy"]
+    assert completed("pellucid", "train", "digits", "--epochs", "") == []
+    assert completed("pellucid", "train", "digits", "--output", "c") == ["c.sh"]
+    assert completed("pellucid", "train", "d", "--ep") == ["--epochs"]
+    assert completed("pellucid", "completion", "") == ["bash", "zsh", "fish"]
+    assert completed("pellucid", "version", "m") == []
+    for name, parser in commands_of().items():
+        offered = set(completed("pellucid", name, "-"))
+        assert offered == {word for a in parser._actions for word in a.option_strings}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for name, parser in commands_of().items():
+        assert name in script
+        for action in parser._actions:
+            for word in action.option_strings:
+                assert (
+                    f"-l {word[2:]} " if shell == "fish" and word[1] == "-" else word[-1:]
+                ) in script
+                assert shell != "zsh" or f"'{word}[" in script
+    assert "fashion_mnist" in script
+    if shutil.which(shell) is not None:
+        Path("script").write_text(script)
+        subprocess.run([shell, "-n", "script"], check=True, timeout=30)
 
 
 # ---- processes ----------------------------------------------------------------------------------
@@ -605,6 +960,20 @@ def test_words_there_and_back(line: str) -> None:
         ("DENSE 3", "Did you mean 'dense'"),
         ("dropout 1.5", "rate"),
         ("dense 99999999999999999999999999999999", "is no number"),
+        ("dense 3 unit=4", "Did you mean 'units'"),
+        ("dense 3 units=4", "dense units"),
+        ("dense use_bias=false", "dense units"),
+        ("dense 3 use_bias=false 4", "put it first"),
+        ("dense 3 use_bias=true use_bias=true", "second time"),
+        ("dense 3 =4", "no option"),
+        ("dense 3 a", "'a' is no number"),
+        ("conv 16 3 padding=sme", "Did you mean 'same'"),
+        ("residual dense 3", r"residual \[dense 8, relu\]"),
+        ("residual [dense 3", "each"),
+        ("dense 3], relu", "each"),
+        ("residual [dens 3]", "inside it.*Did you mean 'dense'"),
+        ("residual [dense 3] 4", "shortcut=project"),
+        ("residual [dense 3] short=project", "Did you mean 'shortcut'"),
     ],
 )
 def test_a_line_that_cannot_be_read(text: str, says: str) -> None:
@@ -615,3 +984,48 @@ def test_a_line_that_cannot_be_read(text: str, says: str) -> None:
 def test_lines_are_forgiving_about_spaces() -> None:
     assert parse_layers(" dense  8 ,relu,dense 2") == [Dense(8), ReLU(), Dense(2)]
     assert format_layers([Softmax(), Dense(3, use_bias=False)]) == "softmax, dense 3 use_bias=false"
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"),
+    [
+        ("conv 16 3, relu, pool 2, flatten, dense 10",
+         [Conv2D(16, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)]),
+        ("conv 16 3x5 2 padding=same use_bias=false",
+         [Conv2D(16, (3, 5), 2, padding="same", use_bias=False)]),
+        ("conv1d 4 3 padding=causal dilation_rate=2",
+         [Conv1D(4, 3, padding="causal", dilation_rate=2)]),
+        ("depthwise_conv2d 3, separable_conv2d 8 3, conv2d_transpose 4 2 2",
+         [DepthwiseConv2D(3), SeparableConv2D(8, 3), Conv2DTranspose(4, 2, 2)]),
+        ("gelu approximate=tanh, leaky_relu 0.2, prelu, elu alpha=2",
+         [GELU(approximate="tanh"), LeakyReLU(0.2), PReLU(), ELU(2)]),
+        ("layer_norm, group_norm 4, rms_norm epsilon=1e-3, batch_norm momentum=0.5",
+         [LayerNorm(), GroupNorm(4), RMSNorm(epsilon=1e-3), BatchNorm(momentum=0.5)]),
+        ("random_shift 0.1 0.1, random_flip mode=vertical, random_rotation 0.05, cutout 4",
+         [RandomShift(0.1, 0.1), RandomFlip(mode="vertical"), RandomRotation(0.05), Cutout(4)]),
+        ("dense 3 kernel_initializer=he_normal trainable=false name=head",
+         [Dense(3, kernel_initializer="he_normal", trainable=False, name="head")]),
+        ("residual [conv 8 3 padding=same, relu, residual [relu]] shortcut=project, pool 2x3",
+         [Residual((Conv2D(8, 3, padding="same"), ReLU(), Residual((ReLU(),))), shortcut="project"),
+          MaxPool2D((2, 3))]),
+        ("residual[ dense 4 ,relu ],dense 2", [Residual((Dense(4), ReLU())), Dense(2)]),
+        ("rescale 1/255 offset=-0.5, reshape 4 4 1", [Rescale(1 / 255, -0.5), Reshape((4, 4, 1))]),
+    ],
+)  # fmt: skip
+def test_any_option_can_be_written(text: str, layers: list[Layer]) -> None:
+    assert parse_layers(text) == layers
+    assert [type(layer) for layer in parse_layers(format_layers(layers))] == list(map(type, layers))
+    if "/" not in text:  # a fraction is written with six digits
+        assert parse_layers(format_layers(layers)) == layers
+
+
+def test_names_and_their_options() -> None:
+    assert describe("huber", as_loss) == Huber()
+    assert describe("huber 2", as_loss) == Huber(2)
+    assert describe("cross_entropy label_smoothing=0.1", as_loss) == CrossEntropy(
+        label_smoothing=0.1
+    )
+    made = describe("adam 0.01 beta_1=0.8 clip_norm=1 amsgrad=true", as_optimizer)
+    assert made == Adam(0.01, beta_1=0.8, clip_norm=1, amsgrad=True)
+    assert describe("amsgrad lr=0.1", as_optimizer) == Adam(0.1, amsgrad=True)
+    assert describe("cosine 0.1 steps=9", lambda _: Cosine) == Cosine(0.1, 9)

@@ -206,6 +206,7 @@ def describe(text: str, named: Callable[[str], D | type[D]]) -> D:
     plain: Any = named(name)
     fields = [f.name for f in dataclasses.fields(plain) if not f.kw_only]
     values, options = _values(words, repr(text))
+    options = {plain.aliases.get(option, option): value for option, value in options.items()}
     given = dict(zip(fields, values, strict=False))
     if len(values) > len(fields) or given.keys() & options.keys():
         raise OptionError(f"{text!r}: {name} has the options {', '.join(fields)}, each once")

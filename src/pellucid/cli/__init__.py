@@ -5,7 +5,7 @@ to stderr. What a run ended with is its exit status:
 
 ======  ============================================================================
 0       done; `diagnose` too, whatever it finds
-1       failure: training diverged, gradients are wrong, a file could not be written
+1       failure: training diverged, gradients are wrong, a file could not be written or fetched
 2       wrong usage, or input that cannot be used; nothing was done
 130     stopped by Ctrl-C (SIGINT); a training run can be resumed
 143     stopped by SIGTERM; the same
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.cli.signals import Signals
+from pellucid.data.downloads import DownloadError
 from pellucid.errors import (
     CheckpointError,
     DivergenceError,
@@ -33,7 +34,7 @@ from pellucid.errors import (
 __all__ = ["main"]
 
 DONE, FAILURE, USAGE, PIPE = 0, 1, 2, 141
-_FAILURES = (CheckpointError, DivergenceError, EngineError, GradientError)
+_FAILURES = (CheckpointError, DivergenceError, DownloadError, EngineError, GradientError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,6 +90,10 @@ def _run(argv: list[str], signals: Signals) -> int:
     from pellucid.cli import commands
 
     args.signals = signals
+    if getattr(args, "threads", None) is not None:
+        from pellucid.engine.threads import set_threads
+
+        set_threads(args.threads)
     run: Any = getattr(commands, args.command)
     status: int | None = run(args)
     return DONE if status is None else status

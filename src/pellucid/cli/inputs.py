@@ -1,28 +1,17 @@
-"""From what stands on the command line to datasets, images and a network that suits them."""
+"""A network that suits the data, and images that suit a network."""
 
 from __future__ import annotations
 
 import math
-import zipfile
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.cli.datasets import image_form
 from pellucid.data.dataset import Dataset
-from pellucid.data.embedded import digits, digits_8x8
-from pellucid.data.files import open_regular
-from pellucid.data.idx import read_idx_dataset
-from pellucid.data.images import read_image
-from pellucid.errors import (
-    DataError,
-    FileFormatError,
-    OptionError,
-    PellucidError,
-    ShapeError,
-    did_you_mean,
-)
+from pellucid.data.images import SUFFIXES, read_image
+from pellucid.errors import DataError, ShapeError
 from pellucid.layers.base import Layer
 from pellucid.layers.dense import Dense
 from pellucid.layers.embedding import Embedding
@@ -35,106 +24,7 @@ from pellucid.network.network import Network
 from pellucid.notation import parse_layers
 
 Array = NDArray[Any]
-Part = Literal["train", "test"]
-
-EMBEDDED = ("digits", "digits_8x8")
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
-_LARGEST = 2**31  # bytes that a compressed array may unfold to, unless the file is large itself
-_DEFLATE_RATIO = 1032  # no byte of a deflate stream stands for more than this many
-
-
-# ---- data ---------------------------------------------------------------------------------------
-
-
-def read_data(text: str, part: Part = "test", *, targets: bool = True) -> Dataset:
-    """The data that a DATA argument names.
-
-    Of the embedded digits `part` says which: those to train on, or those held out. Files are read
-    whole. Without `targets` a file may lack them.
-    """
-    if text == "digits":
-        return digits()[0 if part == "train" else 1]
-    if text == "digits_8x8":
-        return digits_8x8().split(0.2)[0 if part == "train" else 1]
-    if text.lower().endswith(".npz"):
-        return _read_npz(text, targets=targets)
-    if not Path(text).exists() and text.count(",") == 1:
-        images, labels = text.split(",")
-        return read_idx_dataset(images, labels)
-    if text.lower().endswith(IMAGES):
-        raise OptionError(f"{text} is an image; pellucid predict MODEL {text} looks at it")
-    if Path(text).exists():
-        raise OptionError(
-            f"{text} is of no kind that is read here: give an .npz file "
-            "(np.savez(file, x=x, y=y)) or a pair of IDX files, images.idx.gz,labels.idx.gz"
-        )
-    if Path(text).suffix:
-        raise FileNotFoundError(2, "no such file", text)
-    raise OptionError(
-        f"no data {text!r}. {did_you_mean(text, EMBEDDED)} Or give an .npz file with arrays x and "
-        "y, or a pair of IDX files, images.idx.gz,labels.idx.gz"
-    )
-
-
-def _read_npz(text: str, *, targets: bool) -> Dataset:
-    """The arrays x and y (and sample_weight, if there) of an .npz file."""
-    file, size = open_regular(text)
-    with file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = {m.filename: m for m in archive.infolist()}
-                found = {
-                    name: _read_array(archive, members[f"{name}.npy"], f"{text}: {name}", size)
-                    for name in ("x", "y", "sample_weight")
-                    if f"{name}.npy" in members
-                }
-        except (PellucidError, MemoryError):
-            raise
-        except Exception as error:  # a damaged archive makes zipfile raise nearly anything
-            raise FileFormatError(f"{text} is no .npz file that can be read: {error}") from None
-    missing = [name for name in ("x", "y") if name not in found and (targets or name == "x")]
-    if missing:
-        held = ", ".join(name.removesuffix(".npy") for name in members) or "nothing"
-        raise DataError(
-            f"{text} needs arrays called x and y, and holds {held}: np.savez(file, x=x, y=y)"
-        )
-    return Dataset(found["x"], found.get("y"), found.get("sample_weight"))
-
-
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str, size: int) -> Array:
-    """An array in an archive; what it declares is checked before memory is taken for it."""
-    packed, unpacked = member.compress_size, member.file_size
-    if packed > size or unpacked > packed * _DEFLATE_RATIO:
-        raise FileFormatError(f"{what} declares {unpacked:,} bytes, which the file cannot hold")
-    if unpacked > max(_LARGEST, 20 * size):
-        raise FileFormatError(
-            f"{what} would unfold to {unpacked:,} bytes, over {_LARGEST:,}; if that is right, "
-            "store it uncompressed: np.savez instead of np.savez_compressed"
-        )
-    with archive.open(member) as stream:
-        shape, dtype, header = _header(stream)  # type: ignore[arg-type]
-    if dtype.hasobject:
-        raise FileFormatError(
-            f"{what} holds Python objects, which are never read (they can run code when they are): "
-            "make it an array of numbers"
-        )
-    if math.prod(shape) * dtype.itemsize != unpacked - header or min(shape, default=0) < 0:
-        raise FileFormatError(f"{what} declares the shape {shape}, which is not what it holds")
-    with archive.open(member) as stream:
-        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
-
-
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, dtype and length of the header of an .npy file."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"its format is {version}, of a kind that holds no plain numbers")
-    return shape, dtype, stream.tell()
+IMAGES = SUFFIXES
 
 
 def targets_for(net: Network, data: Dataset) -> Dataset:
@@ -153,14 +43,21 @@ def loss_for(y: Array) -> str:
     as_array(y, "y")  # words are refused before anything is said of a network for them
     if y.ndim == 1 and y.dtype.kind in "iub":
         return "cross_entropy"
+    if _is_mask(y):
+        return "cross_entropy"
     if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all():
         return "cross_entropy" if (y.sum(axis=1) == 1).all() else "binary_cross_entropy"
     return "mse"
 
 
+def _is_mask(y: Array) -> bool:
+    """Whether targets are a class for each pixel, (N, H, W)."""
+    return y.ndim == 3 and y.dtype.kind in "iu"
+
+
 def outputs_for(y: Array, loss: Loss) -> int:
     """How many outputs the targets ask for: one a class, or one a column."""
-    if y.ndim > 1 or not isinstance(loss, ClassLoss):
+    if (y.ndim > 1 and not _is_mask(y)) or not isinstance(loss, ClassLoss):
         return math.prod(y.shape[1:])
     if y.dtype.kind not in "iub" or y.size == 0:
         return 2  # whatever is wrong with y, the loss says it
@@ -181,7 +78,7 @@ def layers_for(data: Dataset, text: str | None, loss: Loss) -> list[Layer]:
     `Standardize` for other numbers), a channel axis for images without one before the first layer
     that wants images, and `Flatten` before the first dense layer where rows have several axes.
     """
-    layers = parse_layers(text or f"dense 128, relu, dense {outputs_for(data.y, loss)}")
+    layers = parse_layers(text or _plain(data, loss))
     axes = data.x.ndim - 1
     dense = _first(layers, Dense)
     if axes > 1 and dense < len(layers) and _first(layers, Flatten, Reshape) > dense:
@@ -192,8 +89,18 @@ def layers_for(data: Dataset, text: str | None, loss: Loss) -> list[Layer]:
         layers.insert(image, Reshape((*data.x.shape[1:], 1)))
     if not isinstance(layers[0], Rescale | Standardize | BatchNorm | Embedding):
         bytes_ = data.x.dtype == np.uint8 and data.x.size and data.x.max() > 0
-        layers.insert(0, Rescale(1 / float(data.x.max())) if bytes_ else Standardize())
+        most = 255 if bytes_ and data.x.max() > 127 else data.x.max() if bytes_ else 0
+        layers.insert(0, Rescale(1 / float(most)) if bytes_ else Standardize())
     return layers
+
+
+def _plain(data: Dataset, loss: Loss) -> str:
+    """A plain network for the data: dense layers, or convolutions where each pixel has a class."""
+    outputs = outputs_for(data.y, loss)
+    if isinstance(loss, ClassLoss) and _is_mask(data.y):
+        wide = "conv2d 16 5 padding=same, batch_norm, relu"
+        return f"{wide}, {wide}, conv2d {outputs} 1"
+    return f"dense 128, relu, dense {outputs}"
 
 
 def _first(layers: list[Layer], *kinds: type[Layer]) -> int:
@@ -210,20 +117,15 @@ def read_image_for(net: Network, path: str, *, invert: bool = False) -> Array:
     A network that begins with ``Rescale(1/m)`` learnt from values 0 … m, and gets them. `invert`
     turns dark ink on light paper into light on dark.
     """
+    form = image_form(net)
     (spec,) = net.graph.inputs.values()
-    shape = spec.shape
-    if len(shape) == 1 and shape[0] is not None and math.isqrt(shape[0]) ** 2 == shape[0]:
-        size, channels = (math.isqrt(shape[0]),) * 2, 1
-    elif len(shape) == 2 and None not in shape:
-        size, channels = shape, 1  # type: ignore[assignment]
-    elif len(shape) == 3 and None not in shape and shape[2] in (1, 3, 4):
-        size, channels = shape[:2], shape[2]  # type: ignore[assignment]
-    else:
+    if form is None:
         raise ShapeError(f"the network takes rows of shape {spec}, which are no images")
+    size, channels = form
     image = read_image(path, size=size, channels=channels)
     image = 255 - image if invert else image
     first = net.graph.nodes[1].layer if len(net.graph.nodes) > 1 else None
-    row = image.reshape(shape)  # type: ignore[arg-type]
+    row = image.reshape(spec.shape)  # type: ignore[arg-type]
     if isinstance(first, Rescale) and first.scale > 0 and first.offset == 0:
         return row / (255 * first.scale)
     return row

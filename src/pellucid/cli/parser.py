@@ -9,110 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from pellucid.cli import help as told
 from pellucid.errors import OptionError, PellucidError, did_you_mean
 
-_MODEL = "a network that `pellucid train` or `net.save` wrote"
-_DATA = """\
-DATA is one of
-  digits                 8,000 handwritten digits of 28×28 to train on, 2,000 held out
-  digits_8x8             1,797 small ones of 8×8, of which a fifth is held out
-  FILE.npz               arrays x and y, rows first; np.savez("mine.npz", x=x, y=y)
-  images.idx,labels.idx  a pair of IDX files as MNIST and Fashion-MNIST have them, .gz or not
-`train` takes the embedded digits to train on, every other command those held out."""
-
-_OVERVIEW = """\
-from nothing to a network that reads handwriting, and what it sees in an image:
-  pellucid train digits -o digits.safetensors
-  pellucid evaluate digits.safetensors digits
-  pellucid predict digits.safetensors photo.png
-
-look inside:
-  pellucid summary digits.safetensors
-  pellucid trace digits.safetensors digits --rows 2
-  pellucid gradcheck digits.safetensors digits
-  pellucid diagnose digits.safetensors digits
-
-`pellucid COMMAND --help` explains each, with examples. Results go to stdout, progress and messages
-to stderr. The exit status is 0 when all went well, 1 after a failure, 2 for wrong usage or input,
-130 after Ctrl-C and 143 after SIGTERM."""
-
-_TRAIN = """\
-examples:
-  pellucid train digits -o digits.safetensors
-  pellucid train digits -o cnn.safetensors --epochs 8 --optimizer adamw \\
-      --layers "conv2d 16 5 2, relu, conv2d 32 3, relu, max_pool2d, dropout 0.4, dense 10"
-  pellucid train mine.npz -o mine.safetensors --loss mse --patience 5
-
-go on after Ctrl-C, a kill or a power cut, with the weights of a run that never stopped:
-  pellucid train digits -o d.safetensors --epochs 50 --checkpoint run.safetensors
-  pellucid train digits -o d.safetensors --epochs 50 --resume run.safetensors
-
-layers, with the numbers that may follow each:
-{words}
-Where the line does not say it: bytes are rescaled to 0 … 1 and other numbers standardized in front,
-images get an axis of channels before a convolution, and rows of several axes are flattened before
-the first dense layer. The last layer needs an output for each class, or for each column of y.
-
-{data}"""
-
-_EVALUATE = """\
-examples:
-  pellucid evaluate digits.safetensors digits
-  pellucid evaluate digits.safetensors digits --report
-  pellucid evaluate mine.safetensors test.npz --json
-
-{data}"""
-
-_PREDICT = """\
-examples:
-  pellucid predict digits.safetensors photo.png scan.jpg
-  pellucid predict digits.safetensors note.png --invert
-  pellucid predict mine.safetensors new.npz --json
-
-INPUT is an image, an .npz file with an array x, or any other DATA. Images are resized to what the
-network takes, and their brightness is brought to the range it was trained on. The embedded digits
-are bright ink on dark paper: --invert reads dark ink on bright paper. A classifier answers with the
-three most probable classes, others with their values; --json gives all of them."""
-
-_TRACE = """\
-examples:
-  pellucid trace digits.safetensors digits
-  pellucid trace mine.safetensors mine.npz --rows 4 --few 40
-
-One step on the first rows of the data, in a copy of the network: forward, loss, backward, update,
-with the shape of every array, and its numbers where they are few.
-
-{data}"""
-
-_SUMMARY = """\
-examples:
-  pellucid summary digits.safetensors
-  pellucid summary digits.safetensors --json"""
-
-_GRADCHECK = """\
-examples:
-  pellucid gradcheck digits.safetensors digits
-  pellucid gradcheck mine.safetensors mine.npz --rows 4 --json
-
-Compares the gradient of every parameter, and of the input, with central differences in float64, and
-shows both numbers. The exit status is 1 where they do not agree.
-
-{data}"""
-
-_DIAGNOSE = """\
-examples:
-  pellucid diagnose digits.safetensors digits
-  pellucid diagnose mine.safetensors mine.npz --json
-
-Says in words what is wrong with a network or its data: what was found where, why it matters, and
-what to try. The exit status is 0 whatever is found; --json tells a program.
-
-{data}"""
-
-_VERSION = """\
-examples:
-  pellucid version
-  pellucid version --json"""
+SHELLS = ("bash", "zsh", "fish")
 
 
 class Parser(argparse.ArgumentParser):
@@ -146,6 +46,11 @@ def parse(argv: list[str]) -> argparse.Namespace | int:
     return args
 
 
+def commands_of() -> dict[str, Parser]:
+    """The commands with their parsers."""
+    return _parsers()[1]
+
+
 def _check_options(parser: Parser, words: list[str]) -> None:
     """Names the nearest option of a command when one is unknown."""
     known = sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", parser.format_usage())))
@@ -161,7 +66,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     from pellucid import __version__
 
     parser = Parser(
-        prog="pellucid", epilog=_OVERVIEW,
+        prog="pellucid", epilog=told.OVERVIEW,
         description="Neural networks that you can read, look into, and use.",
     )  # fmt: skip
     parser.add_argument("-V", "--version", action="version", version=f"pellucid {__version__}")
@@ -171,26 +76,29 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     def command(name: str, what: str, epilog: str) -> Parser:
         commands[name] = adder.add_parser(
             name, help=what, description=what[0].upper() + what[1:] + ".",
-            epilog=epilog.replace("{data}", _DATA),
+            epilog=epilog.replace("{data}", told.DATA),
         )  # fmt: skip
         return commands[name]
 
-    _train(command("train", "train a network on data and save it", _TRAIN))
-    evaluate = command("evaluate", "measure a network on data", _EVALUATE)
-    predict = command("predict", "say what a network sees in images or rows", _PREDICT)
-    trace = command("trace", "show one training step, phase by phase", _TRACE)
-    summary = command("summary", "list a network's layers, shapes and parameters", _SUMMARY)
-    gradcheck = command("gradcheck", "check every gradient of a network", _GRADCHECK)
-    diagnose = command("diagnose", "say what is wrong with a network or its data", _DIAGNOSE)
-    version = command("version", "say which version this is", _VERSION)
+    train = command("train", "train a network on data and save it", told.TRAIN)
+    evaluate = command("evaluate", "measure a network on data", told.EVALUATE)
+    predict = command("predict", "say what a network sees in images or rows", told.PREDICT)
+    trace = command("trace", "show one training step, phase by phase", told.TRACE)
+    summary = command("summary", "list a network's layers, shapes and parameters", told.SUMMARY)
+    gradcheck = command("gradcheck", "check every gradient of a network", told.GRADCHECK)
+    diagnose = command("diagnose", "say what is wrong with a network or its data", told.DIAGNOSE)
+    completion = command("completion", "print a script that completes commands", told.COMPLETION)
+    version = command("version", "say which version this is", told.VERSION)
 
+    _train(train)
     for sub in (evaluate, predict, trace, summary, gradcheck, diagnose):
-        sub.add_argument("model", metavar="MODEL", help=_MODEL)
+        sub.add_argument("model", metavar="MODEL", help=told.MODEL)
     for sub in (evaluate, trace, gradcheck, diagnose):
         sub.add_argument("data", metavar="DATA", help="what to look at; see below")
     predict.add_argument("input", metavar="INPUT", nargs="+", help="images, or rows; see below")
     predict.add_argument("--invert", action="store_true", help="read images as negatives")
     evaluate.add_argument("--report", action="store_true", help="every class by itself, too")
+    evaluate.add_argument("--metrics", type=_words, metavar="NAMES", help="f1,top_3_accuracy, …")
     for sub, rows in ((trace, 2), (gradcheck, 16)):
         sub.add_argument(
             "--rows", type=_whole(1), default=rows, metavar="N", help=f"rows to take ({rows})"
@@ -198,9 +106,25 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     trace.add_argument(
         "--few", type=_whole(0), default=12, metavar="N", help="print up to N numbers whole (12)"
     )
-    for sub in (commands["train"], evaluate, predict, summary, gradcheck, diagnose, version):
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    for sub in (train, evaluate, predict, trace, gradcheck, diagnose):
+        _reading(sub)
+    for sub in (train, evaluate, predict, trace, summary, gradcheck, diagnose):
+        sub.add_argument("--threads", type=_whole(1), metavar="N", help="threads to use")
+    for sub in (train, evaluate, predict, summary, gradcheck, diagnose, version):
         sub.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     return parser, commands
+
+
+def _reading(sub: Parser) -> None:
+    """How data is read."""
+    add = sub.add_argument_group("reading data").add_argument
+    add("--target", type=_target, metavar="COLUMN",
+        help="the column of a table to predict: its name or number (-1)")  # fmt: skip
+    add("--weight", type=_column, metavar="COLUMN", help="the column of what each row counts for")
+    add("--size", type=_size, metavar="HxW", help="resize images from a folder: 64, 48x64")
+    add("--grey", action="store_true", help="read images from a folder in grey")
+    add("--download", action="store_true", help="fetch a set that is not on this machine")
 
 
 def _train(sub: Parser) -> None:
@@ -213,38 +137,139 @@ def _train(sub: Parser) -> None:
     add = sub.add_argument
     add("data", metavar="DATA", help="what to learn from; see below")
     add("-o", "--output", metavar="FILE", required=True, help="where to save the network")
+    add("--quiet", action="store_true", help="no progress, no notes")
+    add("--plot", metavar="FILE", help="draw the learning curves: curves.png, .svg or .pdf")
+
+    add = sub.add_argument_group("the network").add_argument
     add("--layers", metavar="LINE", help="the layers, with commas (dense 128, relu, dense K)")
-    add("--loss", type=_named(as_loss), metavar="NAME",
+    add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
-    add("--epochs", type=_whole(0), default=20, metavar="N", help="passes over the data (20)")
-    add("--batch-size", type=_whole(1), default=64, metavar="N", help="rows of one update (64)")
-    add("--optimizer", type=_named(as_optimizer), default=as_optimizer("adam"), metavar="NAME",
-        help="adam, adamw, sgd, rmsprop, lbfgs, … (adam)")  # fmt: skip
-    add("--learning-rate", type=float, metavar="RATE", help="step size (the optimizer's own)")
-    add("--validation", type=_validation, default=0.1, metavar="PART",
-        help="a part of the rows, or DATA, to watch the run on; 0 for none (0.1)")  # fmt: skip
-    add("--patience", type=_whole(0), metavar="N",
-        help="put up with N epochs without a better validation loss; keep the best")  # fmt: skip
-    add("--class-weight", choices=["balanced"], help="count every class alike, rare ones too")
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")
-    add("--accumulate", type=_whole(1), default=1, metavar="N", help="batches of one update (1)")
+    add("--penalty-l1", type=float, metavar="RATE", help="let weights be zero: RATE·Σ|w|")
     add("--seed", type=_whole(0), default=0, metavar="N", help="decides all that is random (0)")
     add("--dtype", choices=["float32", "float64"], default="float32", help="(float32)")
+    add("--engine", choices=["auto", "native", "numpy"], default="auto", help="(auto)")
+
+    add = sub.add_argument_group("its training").add_argument
+    add("--epochs", type=_whole(0), default=20, metavar="N", help="passes over the data (20)")
+    add("--batch-size", type=_whole(1), default=64, metavar="N", help="rows of one update (64)")
+    add("--accumulate", type=_whole(1), default=1, metavar="N", help="batches of one update (1)")
+    add("--optimizer", type=_line(as_optimizer), default=as_optimizer("adam"), metavar="LINE",
+        help="adam, adamw, sgd, rmsprop, lbfgs, … (adam)")  # fmt: skip
+    add("--learning-rate", type=_rate, metavar="RATE",
+        help="step size, or the LINE of a schedule (the optimizer's own)")  # fmt: skip
+    add("--warm-up", type=_whole(1), metavar="N", help="let the rate grow over N updates first")
+    add("--clip-norm", type=float, metavar="NORM", help="shorten gradients longer than that")
+    add("--weight-decay", type=float, metavar="RATE", help="pull weights towards 0")
+    add("--average", type=_line(_average), metavar="LINE",
+        help="validate and end with averaged weights: ema 0.99, swa")  # fmt: skip
+    add("--class-weight", type=_class_weight, metavar="WEIGHTS",
+        help="balanced: rare classes count as much; or one for each: 1,2.5,1")  # fmt: skip
+    add("--metrics", type=_words, metavar="NAMES", help="to measure: accuracy,f1, … (what suits)")
+    add("--no-shuffle", action="store_true", help="take rows in their order in every epoch")
+    add("--shuffle-seed", type=_whole(0), metavar="N", help="decides the order of rows (--seed)")
+
+    add = sub.add_argument_group("watching and stopping it").add_argument
+    add("--validation", type=_validation, default=0.1, metavar="PART",
+        help="a part of the rows, or DATA, to watch the run on; 0 for none (0.1)")  # fmt: skip
+    add("--validation-rows", choices=["random", "last"], default="random",
+        help="which rows that part is (random)")  # fmt: skip
+    add("--patience", type=_whole(0), metavar="N",
+        help="put up with N epochs without a better validation loss; keep the best")  # fmt: skip
+    add("--min-delta", type=float, default=0.0, metavar="D", help="better by more than D (0)")
+    add("--monitor", metavar="NAME", help="what gets better, e.g. validation_accuracy")
+    add("--plateau", type=_whole(0), metavar="N",
+        help="lower the rate after N epochs without a better validation loss")  # fmt: skip
+    add("--plateau-factor", type=float, default=0.1, metavar="F", help="to F times itself (0.1)")
     add("--checkpoint", metavar="FILE", help="write the run there after every epoch")
+    add("--checkpoint-every", type=_whole(1), metavar="N", help="after every N updates instead")
     add("--resume", metavar="FILE", help="go on from a checkpoint: repeat the command with this")
-    add("--quiet", action="store_true", help="no progress, no notes")
 
 
-def _named(make: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A type of argument that is the name of something."""
+# ---- types of arguments -------------------------------------------------------------------------
 
-    def read(text: str) -> Any:
+
+def _checked(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A type of argument whose errors are the command line's."""
+
+    def checked(text: str) -> Any:
         try:
-            return make(text)
+            return read(text)
         except PellucidError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    return read
+    return checked
+
+
+def _line(named: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A type of argument that is a line: the name of something, and its options."""
+    from pellucid.notation import describe
+
+    return _checked(lambda text: describe(text, named))
+
+
+def _schedule(name: str) -> Any:
+    from pellucid import schedules
+
+    kinds = {
+        re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower(): getattr(schedules, kind)
+        for kind in schedules.__all__
+        if kind[0].isupper() and kind not in ("Schedule", "WarmUp")
+    }
+    if name not in kinds:
+        raise OptionError(f"no schedule {name!r}. {did_you_mean(name, kinds)}")
+    return kinds[name]
+
+
+def _average(name: str) -> Any:
+    from pellucid.optimizers import EMA, SWA
+
+    kinds = {"ema": EMA(), "swa": SWA()}
+    if name not in kinds:
+        raise OptionError(f"no average {name!r}. {did_you_mean(name, kinds)}")
+    return kinds[name]
+
+
+def _rate(text: str) -> Any:
+    """A number, or the line of a schedule."""
+    try:
+        return float(text)
+    except ValueError:
+        return _line(_schedule)(text)
+
+
+def _words(text: str) -> list[str]:
+    from pellucid.metrics import as_metric
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        _checked(as_metric)(name)
+    return names
+
+
+def _class_weight(text: str) -> Any:
+    try:
+        return text if text == "balanced" else [float(weight) for weight in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"balanced, or a number for each class with commas, not {text!r}"
+        ) from None
+
+
+def _column(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"-?\d{1,6}", text) else text
+
+
+def _target(text: str) -> Any:
+    columns = [_column(name) for name in text.split(",")]
+    return columns[0] if len(columns) == 1 else columns
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not found or "0" in (found[1], found[2]):
+        raise argparse.ArgumentTypeError(f"a size is written as 64 or 48x64, not {text!r}")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def _whole(least: int) -> Callable[[str], int]:
