@@ -161,6 +161,11 @@ def test_numbers_are_shown_where_they_are_few() -> None:
     assert "0.5" not in str(explain("x * 2", few=11, x=np.full(12, 0.25)))
 
 
+def test_small_numbers_are_not_written_as_zeros() -> None:
+    assert "[1.5e-08, 0.0e+00]" in str(explain("x * 1", x=np.array([1.5e-8, 0])))
+    assert "[3., 0.]" in str(explain("x * 1", x=np.array([3, 1e-9])))
+
+
 class Checker(HTMLParser):
     """Takes down tags and texts, and counts what is open."""
 
@@ -367,6 +372,14 @@ class Layer:
         self.looked += 1
         return np.zeros(9)
 
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        self.looked += 1
+        return np.zeros(9)
+
+    def __index__(self) -> int:
+        self.looked += 1
+        return 0
+
     def forward(self, x: Any) -> Any:
         return x @ self.W
 
@@ -407,6 +420,8 @@ def over_lines(x: Any) -> Any:
         (lambda a, x: "é" and x @ x @ x.T, ValueError, ["In x @ x: "]),
         (lambda a, x: x + a.counted, ValueError, ["In x + a.counted\n", "?"]),
         (lambda a, x: x + a.count(), ValueError, ["In x + a.count()\n", "?"]),
+        (lambda a, x: x + np.ravel(a), ValueError, ["In x + np.ravel(a)\n", "?"]),
+        (lambda a, x: x @ x[a:], ValueError, ["In x @ x[a:]\n", "?"]),
     ],
 )  # fmt: skip
 def test_the_operation_is_named(run: Callable[..., Any], kind: type, words: list[str]) -> None:

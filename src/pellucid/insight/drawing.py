@@ -157,8 +157,10 @@ def number_rows(value: Any) -> list[str]:
     """An array's numbers, a row a line, up to six decimals."""
     if np.ndim(value) == 0:
         return [f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)]
+    finite = np.abs(value[np.isfinite(value)])
+    tiny = bool(finite.size and 0 < finite.max() < 1e-3)  # all of them: then none is written as 0
     return np.array2string(
-        value, precision=6, suppress_small=True, separator=", ", max_line_width=200
+        value, precision=6, suppress_small=not tiny, separator=", ", max_line_width=200
     ).splitlines()
 
 

@@ -14,9 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ExpressionError, OptionError, PellucidError, ShapeError
+from pellucid.errors import (
+    ExpressionError,
+    OptionError,
+    PellucidError,
+    ShapeError,
+    UnknownNameError,
+    did_you_mean,
+)
 from pellucid.insight.drawing import as_svg, as_text, layout
-from pellucid.insight.expressions import Failed, Reader, Term, unknown_name
+from pellucid.insight.expressions import Failed, Reader, Term
 from pellucid.insight.shapes import broadcast_notes, mismatch
 from pellucid.network.arrays import as_array
 
@@ -78,7 +85,7 @@ class Explanation:
         return f'<div style="overflow-x:auto">{drawn}</div>'
 
 
-def explain(expression: str, *, few: int = 12, **values: Any) -> Explanation:
+def explain(expression: str, /, *, few: int = 12, **values: Any) -> Explanation:
     """Draws an expression with each operand and intermediate result: shape, type, numbers if few.
 
     Parameters
@@ -119,7 +126,10 @@ def explain(expression: str, *, few: int = 12, **values: Any) -> Explanation:
 
     def named(name: str) -> Any:
         if name not in known:
-            raise unknown_name(name, list(values))
+            hint = did_you_mean(name, values)
+            raise UnknownNameError(
+                f"{name!r} has no value: give one, explain(..., {name}=...). {hint}"
+            )
         return known[name]
 
     node = _parsed(words)

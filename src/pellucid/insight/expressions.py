@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import ExpressionError, UnknownNameError, did_you_mean
+from pellucid.errors import ExpressionError, did_you_mean
 
 Array = NDArray[Any]
 
@@ -265,7 +265,7 @@ class Reader:
         base, index = self.read(node.value), self.read(node.slice)
         parts = [base, *([] if plain(index) else _shown(index))]
         term = self.between(node, parts, 1)
-        if index.value is UNKNOWN or not is_indexable(base.value):
+        if not (is_indexable(base.value) and is_harmless(index.value)):
             return term if not self.strict else self.refuse(node, "only arrays have indices here")
         term = self.compute(term, lambda: base.value[index.value])
         if is_value(base.value) or term.value is UNKNOWN:
@@ -314,7 +314,7 @@ class Reader:
         every = [*args, *named.values()]
         shown = [part for a in every for part in ([] if plain(a) else _shown(a))]
         term = self.between(node, ([base] if base else []) + shown, 1 if base else 0)
-        if any(a.value is UNKNOWN for a in every) or "out" in named:
+        if "out" in named or not all(is_harmless(a.value) for a in every):
             return term if not self.strict else self.refuse(node, "out= would write into an array")
         values, options = [a.value for a in args], {k: a.value for k, a in named.items()}
         if method is not None and base is not None:
@@ -351,6 +351,16 @@ def is_value(value: Any) -> bool:
     if type(value) is np.ndarray:
         return bool(value.dtype.kind in "biufc")
     return isinstance(value, np.generic) or type(value) in (bool, int, float, complex)
+
+
+def is_harmless(value: Any) -> bool:
+    """Whether it is a value, a word, or made of such: nothing of its own runs when it is used."""
+    if type(value) in (list, tuple):
+        return all(is_harmless(v) for v in value)
+    if type(value) is slice:
+        return all(is_harmless(v) for v in (value.start, value.stop, value.step))
+    is_type = isinstance(value, type) and value.__module__ in ("numpy", "builtins")
+    return value is None or value is ... or type(value) is str or is_type or is_value(value)
 
 
 def guarded(value: Any) -> Any:
@@ -396,10 +406,3 @@ def _start(node: Any) -> tuple[int, int]:
 
 def _end(node: Any) -> tuple[int, int]:
     return node.end_lineno, node.end_col_offset
-
-
-def unknown_name(name: str, known: list[str]) -> UnknownNameError:
-    """The error for a name that nobody gave a value."""
-    return UnknownNameError(
-        f"{name!r} has no value: give one, explain(..., {name}=...). {did_you_mean(name, known)}"
-    )
