@@ -29,6 +29,14 @@ GATES = {  # what each has to assert, by a few words of its code
         "assert mse >= 0.985", "assert min(more) >= 0.985", "and accuracy >= 0.96",
         "assert min(shares) >= 0.96",
     ],
+    "4_building_blocks": [
+        "assert accuracy == 1.0 and loss <= 0.04", "for seed in range(6):",
+        'assert result["accuracy"] == 1.0 and result["loss"] <= 0.04',
+        "Network(layers, inputs=2, loss=CrossEntropy()) except ValueError",
+        "assert abs(floor - 0.3133) < 5e-5", 'assert floor < result["loss"] < floor + 0.1',
+        "sum(a < 0.95 for a in wrong) > sum(a < 0.95 for a in right)",
+        'from_files.names == tuple("0123456789")', "assert accuracy >= 0.94",
+    ],
     "5_mnist": [
         "np.array_equal(again.x, test.x)", "from_one_hot(rows), train.y)",
         "assert right(net, test) >= 0.95 * len(test)", "assert min(counts) >= 0.95 * len(test)",
