@@ -34,11 +34,13 @@ from pellucid import (
     Cosine,
     Cropping2D,
     CrossEntropy,
+    Cutout,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
     GlobalAvgPool2D,
     GlobalMaxPool1D,
     Identity,
@@ -48,6 +50,8 @@ from pellucid import (
     MaxPool2D,
     Network,
     Observer,
+    RandomFlip,
+    RandomShift,
     ReLU,
     Rescale,
     Reshape,
@@ -438,6 +442,20 @@ def test_layers_on_images_and_sequences_have_instructions() -> None:
             assert len(net.explain_engine().splitlines()) == 1
             called |= {case.id} if "python" in net.explain_engine() else set()
     assert not called
+    for row in ROWS:
+        net = row.net()
+        net.inputs_for(row.x)
+        assert ("python" in net.explain_engine()) == ("one's own" in row.id), row.id
+
+
+@compiled
+def test_what_varies_in_training_is_not_there_in_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [RandomFlip(), RandomShift(0.1), Cutout(2), GaussianNoise(0.1)]
+    rest = [Flatten(), Dense(3)]
+    net, plain = (Network(some + rest, inputs=(6, 6, 2)) for some in (layers, []))
+    for layer in layers:
+        monkeypatch.setattr(type(layer), "forward", None)
+    assert np.array_equal(net.predict(IMAGES), plain.predict(IMAGES))
 
 
 @compiled

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pellucid.engine.opcodes import Buffer
+from pellucid.engine.opcodes import MAPS, Buffer
 from pellucid.engine.opcodes.images import POOLS
 from pellucid.layers import (
     DepthwiseConv2D,
@@ -134,9 +134,13 @@ def lower_conv(low: Lowering, index: int, node: Node) -> None:
 
 
 def lower_transposed(low: Lowering, index: int, node: Node) -> None:
-    """The bias everywhere, and every pixel's window added to it."""
+    """The bias everywhere, every pixel's window added to it, and a ReLU right behind in place."""
+    from pellucid.engine.lowering.layers import folded_activation, slope_before
+
     layer: Any = node.layer
-    x, W, y = low.at[node.inputs[0]], low.parameter(node, "W"), low.output(index)
+    x, W = low.at[node.inputs[0]], low.parameter(node, "W")
+    last, act, slope = folded_activation(low, index)
+    y = low.output(last)
     grid: Grid = layer._grid((1, *image_of(x.shape)))
     size = _filters(grid, layer.filters, x.shape[-1], layer.groups)
     edge = _outside(grid, x, layer.filters)
@@ -144,9 +148,12 @@ def lower_transposed(low: Lowering, index: int, node: Node) -> None:
     if b is not None:
         low.emit("conv", {"y": y, "x": x, "W": b, "b": b}, **edge, act=0, slope=0.0)
     low.emit("conv_dx", {"dx": y, "dy": x, "W": W}, **size, accumulate=int(layer.use_bias))
+    if act:
+        kind = MAPS.index("leaky" if slope else "relu")
+        low.emit("map", {"y": y, "x": y}, kind=kind, a=slope, b=0.0)
 
     def backward() -> None:
-        dy = low.slopes.get(Source(index))
+        dy = slope_before(low, node, y, low.slopes.get(Source(last)), act, slope)
         if dy is None:
             return
         dW, added = low.gradient(node, "W")

@@ -28,11 +28,13 @@ from pellucid.layers import (
     Conv2DTranspose,
     Cropping1D,
     Cropping2D,
+    Cutout,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
     GlobalAvgPool1D,
     GlobalAvgPool2D,
     GlobalMaxPool1D,
@@ -42,6 +44,10 @@ from pellucid.layers import (
     LeakyReLU,
     MaxPool1D,
     MaxPool2D,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    RandomZoom,
     ReLU,
     Rescale,
     Reshape,
@@ -167,6 +173,15 @@ def lower_dropout(low: Lowering, index: int, node: Node) -> None:
     simple(low, index, node, lambda dy, dx, added: low.emit(
         "multiply", {"dx": dx, "dy": dy, "mask": mask},
         accumulate=added))  # fmt: skip
+
+
+def lower_variation(low: Lowering, index: int, node: Node) -> None:
+    """Noise and augmentation: in inference the array itself, in training a call."""
+    if low.purpose.training:
+        low.table.called.append(f"{node.name} ({node.layer!r})")
+        lower_called(low, index, node)
+    else:
+        lower_alias(low, index, node)
 
 
 def lower_standardize(low: Lowering, index: int, node: Node) -> None:
@@ -360,6 +375,12 @@ LAYERS: dict[type[Layer], Lower] = {
     Reshape: lower_alias,
     Identity: lower_alias,
     Dropout: lower_dropout,
+    GaussianNoise: lower_variation,
+    RandomShift: lower_variation,
+    RandomRotation: lower_variation,
+    RandomZoom: lower_variation,
+    RandomFlip: lower_variation,
+    Cutout: lower_variation,
     Standardize: lower_standardize,
     Add: lower_merge,
     Concatenate: lower_merge,
