@@ -25,6 +25,7 @@ from pellucid import (
     GELU,
     MSE,
     Adam,
+    Add,
     BatchNorm,
     BinaryCrossEntropy,
     Conv1D,
@@ -309,6 +310,19 @@ def test_predict_values_and_several_outputs(capsys: pytest.CaptureFixture[str]) 
     assert main(["predict", "plain.safetensors", "x.npz"]) == 0
 
 
+def test_several_inputs_are_no_fault_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = Input(3), Input(3)
+    net = Network(inputs={"a": a, "b": b}, outputs=Dense(1)(Add()(a, b)), loss=MSE())
+    net.save("two.safetensors")
+    np.savez("x.npz", x=np.ones((2, 3)), y=np.ones(2))
+    Path("t.csv").write_text("1,2,3\n")
+    for words in ("evaluate two.safetensors x.npz", "predict two.safetensors t.csv",
+                  f"predict two.safetensors {sample_images()[1]}"):  # fmt: skip
+        said = refused(capsys, *split(words))
+        assert "fault" not in said
+        assert "a" in said
+
+
 def test_look_inside(trained: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", trained, "digits_8x8", "--rows", "3"]) == 0
     out = capsys.readouterr().out
@@ -414,7 +428,9 @@ def test_a_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str])
         capsys, *split("evaluate m.safetensors odd.csv")
     )
     Path("odd.csv").write_text("8,8\n8,x\n")
-    assert "line 2, column 2: 'x' is no finite number" in refused(capsys, *split("predict m.safetensors odd.csv"))
+    assert "line 2, column 2: 'x' is no finite number" in refused(
+        capsys, *split("predict m.safetensors odd.csv")
+    )
     for command in ("trace", "gradcheck", "diagnose"):
         assert main([command, "m.safetensors", "all.csv"]) == 0
     capsys.readouterr()
@@ -689,8 +705,8 @@ def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "train", "evaluate", "predict", "trace", "summary", "gradcheck", "diagnose", "completion",
-        "version",
+        "train", "evaluate", "predict", "trace", "summary", "gradcheck", "diagnose", "check",
+        "completion", "version",
     ],
 )  # fmt: skip
 def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -775,6 +791,39 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
     for name, parser in commands_of().items():
         offered = set(completed("pellucid", name, "-"))
         assert offered == {word for a in parser._actions for word in a.option_strings}
+
+
+def typed(keys: str, until: str) -> str:
+    """What a terminal shows while keys are typed into an interactive bash that knows the script."""
+    import pty
+    import select
+
+    pid, terminal = pty.fork()
+    if pid == 0:  # the child becomes the shell
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], {**os.environ, "TERM": "dumb"})
+    shown, end = "", time.monotonic() + 20
+    try:
+        os.write(terminal, b"PS1='ready> '; source ./c.sh\n")
+        for waited, then in (("\nready> ", keys), (until, "")):
+            while waited not in shown.replace("\r", "") and time.monotonic() < end:
+                if select.select([terminal], [], [], 0.1)[0]:
+                    shown += os.read(terminal, 4096).decode()
+            os.write(terminal, then.encode())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return shown
+
+
+@pytest.mark.skipif(os.name != "posix" or shutil.which("bash") is None, reason="no bash here")
+def test_a_tab_completes_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    Path("c.sh").write_text(capsys.readouterr().out)
+    shown = typed("pellucid train fash\t --engine nu\t@@", "@@")
+    assert "pellucid" in shown
+    assert "fashion_mnist" in shown
+    assert "--engine numpy" in shown
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

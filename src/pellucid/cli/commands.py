@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.cli.check import check
 from pellucid.cli.completion import script
 from pellucid.cli.datasets import read_data
 from pellucid.cli.inputs import IMAGES, read_image_for, targets_for
@@ -27,6 +28,7 @@ from pellucid.network.network import Network
 
 Array = NDArray[Any]
 __all__ = [
+    "check",
     "completion",
     "diagnose",
     "evaluate",

@@ -128,10 +128,15 @@ def _by_name(text: str, part: Part, how: How) -> Dataset | None:
 # ---- folders and tables -------------------------------------------------------------------------
 
 
+def row_shape(net: Network) -> tuple[int | None, ...] | None:
+    """The shape of a row of the one input that a network has; None where it has several."""
+    specs = list(net.graph.inputs.values())
+    return specs[0].shape if len(specs) == 1 else None
+
+
 def image_form(net: Network) -> tuple[tuple[int, int], int] | None:
     """(height, width) and channels of the images that a network takes; None where it takes none."""
-    (spec,) = net.graph.inputs.values()
-    shape = spec.shape
+    shape = row_shape(net) or ()
     if len(shape) == 1 and shape[0] is not None and math.isqrt(shape[0]) ** 2 == shape[0]:
         return (math.isqrt(shape[0]),) * 2, 1
     if len(shape) == 2 and None not in shape:
@@ -157,9 +162,9 @@ def _read_folder(path: Path, part: Part, how: How, net: Network | None) -> Datas
         names = net.classes
     found = image_folder(path, size=size, channels=channels, names=names)
     if net is not None:
-        (spec,) = net.graph.inputs.values()
-        if None not in spec.shape and math.prod(spec.shape) == math.prod(found.x.shape[1:]):  # type: ignore[arg-type]
-            return replace(found, x=found.x.reshape(-1, *spec.shape))
+        shape = row_shape(net) or ()
+        if shape and None not in shape and math.prod(shape) == math.prod(found.x.shape[1:]):  # type: ignore[arg-type]
+            return replace(found, x=found.x.reshape(-1, *shape))
     return found
 
 
@@ -170,16 +175,16 @@ def _read_table(text: str, how: How, net: Network | None, *, targets: bool) -> D
     try:
         if targets or net is None:
             return csv(text, target, weight=how.weight, names=names)
-        (spec,) = net.graph.inputs.values()
+        shape = row_shape(net)
         problem: PellucidError | None = None
         try:
             whole = csv(text, None)
-            if whole.x.shape[1:] == spec.shape:
+            if whole.x.shape[1:] == shape:
                 return whole
         except DataError as error:  # words in the target's column, perhaps
             problem = error
         found = csv(text, target, weight=how.weight, names=names)
-        if problem is not None and found.x.shape[1:] != spec.shape:
+        if problem is not None and found.x.shape[1:] != shape:
             raise problem
         return found
     except UnknownNameError as error:

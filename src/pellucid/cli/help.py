@@ -6,8 +6,9 @@ MODEL = "a network that `pellucid train` or `net.save` wrote"
 DATA = """\
 DATA is one of
   digits, digits_8x8     the embedded handwritten digits, 28×28 and 8×8; 2,000 or a fifth held out
-  mnist, fashion_mnist,  well-known sets, from this machine or with --download from the net;
-  emnist:letters         mnist:FOLDER reads them from a folder
+  mnist, fashion_mnist,  well-known sets, from this machine or with --download from the net (kept
+  emnist:letters         where PELLUCID_DATA says, else in the user's cache); mnist:FOLDER reads
+                         them from a folder
   moons, circles,        points in two classes or more (moons:5000 for 5,000 of them),
   spirals, ring,           of which a fifth is held out
   quadrants
@@ -30,6 +31,11 @@ your own tables and images:
   pellucid train prices.csv -o prices.safetensors --target price --loss mse
   pellucid train animals/ -o animals.safetensors --size 64 \\
       --layers "conv 16 3, relu, pool 2, flatten, dense 10"
+
+build the layers yourself, and have them checked:
+  pellucid check --start ladder/
+  pellucid check ladder/rung_1_forward.py
+  pellucid train digits --layers ladder/rung_6_network.py
 
 look inside:
   pellucid summary digits.safetensors
@@ -135,6 +141,17 @@ examples:
   eval "$(pellucid completion bash)"      # for this shell alone
 
 Prints a script for your shell that completes commands, options, their values, and names of data."""
+
+CHECK = """\
+examples:
+  pellucid check --start ladder/
+  pellucid check ladder/rung_1_forward.py
+  pellucid check mine.py --json
+
+Six rungs lead from a dense layer's forward pass to a network that trains: --start writes a file
+with the blanks for each. Checking runs the file in a process of its own, calls what it defines, and
+says in words what is right and wrong: shapes, values, gradients beside central differences, and the
+likely slip. The exit status is 1 while something is not right."""
 
 VERSION = """\
 examples:

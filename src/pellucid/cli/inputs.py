@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.cli.datasets import image_form
+from pellucid.cli.datasets import image_form, row_shape
 from pellucid.data.dataset import Dataset
 from pellucid.data.images import SUFFIXES, read_image
 from pellucid.errors import DataError, ShapeError
@@ -29,8 +29,8 @@ IMAGES = SUFFIXES
 
 def targets_for(net: Network, data: Dataset) -> Dataset:
     """The data with one-column targets where the network has one output: (n,) → (n, 1)."""
-    (spec,) = net.graph.output_specs.values()
-    if spec.shape == (1,) and getattr(data.y, "ndim", 0) == 1:
+    shapes = [spec.shape for spec in net.graph.output_specs.values()]
+    if shapes == [(1,)] and getattr(data.y, "ndim", 0) == 1:
         return Dataset(data.x, data.y[:, None], data.sample_weight, data.names)
     return data
 
@@ -117,15 +117,15 @@ def read_image_for(net: Network, path: str, *, invert: bool = False) -> Array:
     A network that begins with ``Rescale(1/m)`` learnt from values 0 … m, and gets them. `invert`
     turns dark ink on light paper into light on dark.
     """
-    form = image_form(net)
-    (spec,) = net.graph.inputs.values()
-    if form is None:
-        raise ShapeError(f"the network takes rows of shape {spec}, which are no images")
+    form, shape = image_form(net), row_shape(net)
+    if form is None or shape is None:
+        told = ", ".join(f"{name} {spec}" for name, spec in net.graph.inputs.items())
+        raise ShapeError(f"the network takes {told}, which are no images")
     size, channels = form
     image = read_image(path, size=size, channels=channels)
     image = 255 - image if invert else image
     first = net.graph.nodes[1].layer if len(net.graph.nodes) > 1 else None
-    row = image.reshape(spec.shape)  # type: ignore[arg-type]
+    row = image.reshape(shape)  # type: ignore[arg-type]
     if isinstance(first, Rescale) and first.scale > 0 and first.offset == 0:
         return row / (255 * first.scale)
     return row

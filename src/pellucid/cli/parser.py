@@ -87,6 +87,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     summary = command("summary", "list a network's layers, shapes and parameters", told.SUMMARY)
     gradcheck = command("gradcheck", "check every gradient of a network", told.GRADCHECK)
     diagnose = command("diagnose", "say what is wrong with a network or its data", told.DIAGNOSE)
+    check = command("check", "say what is right and wrong in layers of your own", told.CHECK)
     completion = command("completion", "print a script that completes commands", told.COMPLETION)
     version = command("version", "say which version this is", told.VERSION)
 
@@ -106,12 +107,14 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     trace.add_argument(
         "--few", type=_whole(0), default=12, metavar="N", help="print up to N numbers whole (12)"
     )
+    check.add_argument("file", metavar="FILE", nargs="?", help="a Python file of the ladder")
+    check.add_argument("--start", metavar="FOLDER", help="write the files to begin with there")
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
     for sub in (train, evaluate, predict, trace, gradcheck, diagnose):
         _reading(sub)
     for sub in (train, evaluate, predict, trace, summary, gradcheck, diagnose):
         sub.add_argument("--threads", type=_whole(1), metavar="N", help="threads to use")
-    for sub in (train, evaluate, predict, summary, gradcheck, diagnose, version):
+    for sub in (train, evaluate, predict, summary, gradcheck, diagnose, check, version):
         sub.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     return parser, commands
 
@@ -136,12 +139,16 @@ def _train(sub: Parser) -> None:
     sub.epilog = str(sub.epilog).replace("{words}", words)
     add = sub.add_argument
     add("data", metavar="DATA", help="what to learn from; see below")
-    add("-o", "--output", metavar="FILE", required=True, help="where to save the network")
+    add("-o", "--output", metavar="FILE", help="where to save the network")
     add("--quiet", action="store_true", help="no progress, no notes")
     add("--plot", metavar="FILE", help="draw the learning curves: curves.png, .svg or .pdf")
 
     add = sub.add_argument_group("the network").add_argument
-    add("--layers", metavar="LINE", help="the layers, with commas (dense 128, relu, dense K)")
+    add(
+        "--layers",
+        metavar="LINE",
+        help="the layers, with commas (dense 128, relu, dense K), or a file of your own: mine.py",
+    )
     add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")

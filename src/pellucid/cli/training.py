@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.cli.check import is_file_of_layers, train_own
 from pellucid.cli.datasets import read_data
 from pellucid.cli.inputs import layers_for, loss_for, targets_for
 from pellucid.cli.shared import how_of, print_json, stored
@@ -36,8 +37,12 @@ Array = NDArray[Any]
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def train(args: Namespace) -> None:
+def train(args: Namespace) -> int | None:
     """Trains a network and saves it."""
+    if is_file_of_layers(args.layers):
+        return train_own(args)
+    if args.output is None:
+        raise OptionError("-o FILE is missing, where to save it\nsee pellucid train --help")
     signals: Signals = args.signals
     checkpoint = args.checkpoint or args.resume
     _check_options(args)
@@ -82,6 +87,7 @@ def train(args: Namespace) -> None:
                     "stopped": record.stopped, "record": record.rows})  # fmt: skip
     elif not args.quiet:
         print(f"saved {args.output}")
+    return None
 
 
 def _check_options(args: Namespace) -> None:
