@@ -67,27 +67,23 @@ def _spread(size: Size, factors: Pair) -> _Step:
     return _Step(True, larger, _pool(larger, factors, factors, _NONE, size[:2]))
 
 
-def _linear(size: Size, factors: Pair) -> list[_Step]:
-    """Linear interpolation along the axis whose factor is not 1."""
-    parts: Any = tuple(s if s % 2 else 2 * s for s in factors)
-    parts = tuple(1 if s == 1 else m for s, m in zip(factors, parts, strict=True))
-    spread = _spread(size, parts)
-    strides: Any = tuple(m // s for s, m in zip(factors, parts, strict=True))
-    before: Any = tuple((m - d) // 2 for m, d in zip(parts, strides, strict=True))
-    number = (size[0] * factors[0], size[1] * factors[1])
-    numbers = _pool(spread.size, parts, strides, before, number)
-    return [spread, _Step(False, (*number, size[2]), numbers)]
+def _linear(size: Size, factor: int) -> list[_Step]:
+    """Linear interpolation along the width."""
+    H, W, C = size
+    parts = factor if factor % 2 else 2 * factor
+    spread, apart = _spread(size, (1, parts)), parts // factor
+    made = (H, W * factor)
+    numbers = _pool(spread.size, (1, parts), (1, apart), (0, (parts - apart) // 2), made)
+    return [spread, _Step(False, (*made, C), numbers)]
 
 
 def _steps(layer: Any, size: Size) -> list[_Step]:
-    height, width = pair(layer, layer.size)
+    """Nearest at once; linear along the width, then along the height, the width of larger pixels."""
+    (H, W, C), (height, width) = size, pair(layer, layer.size)
     if layer.interpolation == "nearest":
         return [_spread(size, (height, width))]
-    steps: list[_Step] = []
-    for factors in ((height, 1), (1, width)):
-        if factors != _ONE:
-            steps += _linear(steps[-1].size if steps else size, factors)
-    return steps
+    steps = _linear(size, width) if width > 1 else []
+    return steps + (_linear((1, H, W * width * C), height) if height > 1 else [])
 
 
 def lower_upsampling(low: Lowering, index: int, node: Node) -> None:
