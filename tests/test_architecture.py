@@ -14,7 +14,7 @@ SRC = ROOT / "src" / "pellucid"
 LEVELS = [
     {"errors"}, {"special", "random", "description"}, {"initializers"}, {"layers"},
     {"schedules", "targets", "penalties"}, {"losses", "optimizers"}, {"metrics"}, {"events", "data"},
-    {"network"}, {"engine"}, {"training"}, {"formats", "insight"}, {"notation"}, {"walkthroughs"}, {"cli"},
+    {"network"}, {"engine"}, {"training"}, {"formats", "insight"}, {"notation"}, {"walkthroughs"}, {"ladder"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 

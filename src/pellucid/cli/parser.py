@@ -144,11 +144,8 @@ def _train(sub: Parser) -> None:
     add("--plot", metavar="FILE", help="draw the learning curves: curves.png, .svg or .pdf")
 
     add = sub.add_argument_group("the network").add_argument
-    add(
-        "--layers",
-        metavar="LINE",
-        help="the layers, with commas (dense 128, relu, dense K), or a file of your own: mine.py",
-    )
+    add("--layers", metavar="LINE",
+        help="the layers, with commas (dense 128, relu, dense K), or a file: mine.py")  # fmt: skip
     add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")
