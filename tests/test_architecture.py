@@ -14,7 +14,7 @@ SRC = ROOT / "src" / "pellucid"
 LEVELS = [
     {"errors"}, {"special", "random", "description"}, {"initializers"}, {"layers"},
     {"schedules", "targets", "penalties"}, {"losses", "optimizers"}, {"metrics"}, {"events", "data"},
-    {"network"}, {"engine"}, {"training"}, {"formats", "insight"}, {"notation"}, {"walkthroughs"}, {"ladder"}, {"cli"},
+    {"network"}, {"engine"}, {"training"}, {"formats", "insight", "estimators"}, {"notation"}, {"walkthroughs"}, {"ladder"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 
@@ -47,7 +47,7 @@ def test_import_is_light() -> None:
     code = (
         "import sys, numpy, pellucid; heavy = {'safetensors', 'tqdm', 'threadpoolctl', 'PIL', "
         "'matplotlib', 'sklearn', 'scipy', 'torch', 'pellucid.training', 'pellucid.insight', "
-        "'pellucid.formats', 'pellucid.cli', 'pellucid.data.images'} & set(sys.modules); print(heavy or '')"
+        "'pellucid.formats', 'pellucid.cli', 'pellucid.estimators', 'pellucid.data.images'} & set(sys.modules); print(heavy or '')"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == ""
