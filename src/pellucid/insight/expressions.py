@@ -129,18 +129,15 @@ class Reader:
         The same for an attribute of what is neither an array nor NumPy itself.
     strict : bool
         Whether what is not understood, or goes wrong, is an error, or only unknown.
-    skip : ast node, optional
-        What is read but not computed, since it is known to go wrong.
     """
 
     def __init__(
         self, source: str, name: Callable[[str], Any],
         attribute: Callable[[Any, str], Any] | None = None, *, strict: bool = True,
-        skip: ast.AST | None = None,
     ) -> None:  # fmt: skip
         self.lines = [line.encode() for line in source.splitlines(keepends=True)] or [b""]
         self._name, self._attribute = name, attribute
-        self.strict, self.skip = strict, skip
+        self.strict = strict
 
     # ---- the source between two places ---------------------------------------------------------
 
@@ -183,7 +180,7 @@ class Reader:
 
     def compute(self, term: Term, function: Callable[[], Any]) -> Term:
         """Gives the term the function's value, unless something under it is unknown."""
-        if term.node is self.skip or any(t.value is UNKNOWN for t in term.operands):
+        if any(t.value is UNKNOWN for t in term.operands):
             return term
         try:
             with np.errstate(all="ignore"):

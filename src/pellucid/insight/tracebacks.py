@@ -119,7 +119,7 @@ def _term(node: ast.AST, parent: ast.AST | None, source: str, frame: types.Frame
 
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
         node = parent if isinstance(parent, ast.Assign | ast.AugAssign) else node  # a[0] = b
-    reader = Reader(source, named, _lying, strict=False, skip=node)
+    reader = Reader(source, named, _lying, strict=False)
     if not isinstance(node, ast.AugAssign | ast.Assign):
         return reader.read(node)
     target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
