@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from pellucid import CrossEntropy, Dense, Network, Standardize
 from pellucid.data import csv
-from pellucid.errors import DataError, FileFormatError, OptionError, UnknownNameError
+from pellucid.errors import (
+    DataError,
+    FileFormatError,
+    OptionError,
+    PellucidError,
+    UnknownNameError,
+)
 
 FLOWERS = "length,width,kind\n5.1,3.5,setosa\n7,3.2,versicolor\n6.3,-1e-1,setosa\n"
 
@@ -246,17 +252,41 @@ def test_no_file(tmp_path: Path) -> None:
         csv(tmp_path)
 
 
-def test_64_000_rows_take_a_second_or_so(file) -> None:
+def test_64_000_rows_take_no_time(file) -> None:
     numbers = np.random.default_rng(0).normal(size=(64_000, 10)).round(8)
     path = file("\n".join(",".join(map(str, row)) for row in numbers.tolist()))
-    began = time.perf_counter()
+    began = time.process_time()
     d = csv(path)
-    taken = time.perf_counter() - began
+    taken = time.process_time() - began
     assert np.array_equal(np.hstack([d.x, d.y]), numbers)
-    assert taken < 5  # 0.6 s where nothing else runs
+    assert taken < 3  # 0.35 s of a core
 
 
 def test_rows_longer_than_what_is_looked_at(file) -> None:
     numbers = np.random.default_rng(0).normal(size=(12, 4000)).round(6)  # 40,000 characters a row
     path = file("\n".join(";".join(map(str, row)) for row in numbers.tolist()))
     assert np.array_equal(csv(path, target=None).x, numbers)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.text(st.sampled_from('01,;\t|"\n\r .-eEna_?x\ufeff'), max_size=40).map(str.encode),
+    ),
+    st.booleans(),
+)
+def test_whatever_stands_in_a_file(tmp_path_factory, content: bytes, drop: bool) -> None:
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    path.write_bytes(content)
+    said, d = "", None
+    try:
+        d = csv(path, missing="drop" if drop else "error")
+    except PellucidError as error:
+        said = str(error)
+    if d is None:
+        assert str(path) in said
+        return
+    assert np.isfinite(d.x).all()
+    assert len(d.x) == len(d.y) > 0
+    assert d.y.dtype == np.int64 or np.isfinite(d.y).all()
