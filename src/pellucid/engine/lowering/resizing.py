@@ -78,7 +78,7 @@ def _linear(size: Size, factor: int) -> list[_Step]:
 
 
 def _steps(layer: Any, size: Size) -> list[_Step]:
-    """Nearest at once; linear along the width, then along the height, the width of larger pixels."""
+    """Nearest at once; linear along the width, then along the height of rows as wide pixels."""
     (H, W, C), (height, width) = size, pair(layer, layer.size)
     if layer.interpolation == "nearest":
         return [_spread(size, (height, width))]
