@@ -54,7 +54,7 @@ def confusion_matrix(
     ax = axes_for(ax, size, size * 0.9)
     image = ax.imshow(part, cmap=AMOUNT, vmin=0, vmax=1)
     ax.figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
-    font = max(min(9.0, 110 / len(labels)), 4.0)
+    font = max(min(9.0, 180 / len(labels)), 4.0)
     for (i, j), share in np.ndenumerate(part):
         text = (f"{100 * share:.0f}" if rows[i] else "") if shares else str(counts[i, j])
         faint = "0.6" if counts[i, j] == 0 else "black"
