@@ -533,6 +533,24 @@ def test_masks_have_a_network_of_their_own() -> None:
     assert text.endswith("conv2d 4 1")
 
 
+def test_masks_are_reported_by_pixels(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train shapes:60 -o s.safetensors --epochs 2 --engine numpy --quiet --layers"
+    assert main([*split(words), "conv 4 3 padding=same, relu, conv 4 1"]) == 0
+    assert main(split("evaluate s.safetensors shapes:60 --report")) == 0
+    assert f"{12 * 32 * 32}" in capsys.readouterr().out
+    found = reads(capsys, *split("evaluate s.safetensors shapes:60 --report --json"))
+    assert np.sum(found["confusion_matrix"]) == 12 * 32 * 32  # type: ignore[arg-type]
+    assert main(split("predict s.safetensors shapes:60")) == 0
+    assert "row 3: background " in capsys.readouterr().out
+    first = reads(capsys, *split("predict s.safetensors shapes:60 --json"))["predictions"][0]  # type: ignore[index]
+    assert np.shape(first["mask"]) == (32, 32)
+
+
+def test_a_report_is_refused_before_anything_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(split("train plane:50 -o p.safetensors --epochs 1 --quiet")) == 0
+    assert "for classifiers" in refused(capsys, *split("evaluate p.safetensors plane:50 --report"))
+
+
 def test_training_and_held_out_rows_are_apart() -> None:
     for name, sizes in (("digits", (8000, 2000)), ("digits_8x8", (1438, 359))):
         assert (len(read_data(name, "train")), len(read_data(name, "test"))) == sizes

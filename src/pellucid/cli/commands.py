@@ -54,25 +54,28 @@ def evaluate(args: Namespace) -> None:
     if args.json:
         result: dict[str, Any] = {"rows": len(data), **values}
         if args.report:
-            result["confusion_matrix"] = confusion_matrix(data.y, _chances(net, data))
+            result["confusion_matrix"] = confusion_matrix(*_answers(net, data))
         print_json(result)
         return
+    answers = _answers(net, data) if args.report else None
     print(f"{len(data):,} rows of {args.data}")
     for name, value in values.items():
         print(f"{name:<16} {value:.4f}")
-    if args.report:
-        chances = _chances(net, data)
-        print("", classification_report(data.y, chances, data.names), "", sep="\n")
+    if answers is not None:
+        print("", classification_report(*answers, data.names or net.classes), "", sep="\n")
         print("how often each class (row) was taken for each (column)")
-        print(confusion_matrix(data.y, chances))
+        print(confusion_matrix(*answers))
 
 
-def _chances(net: Network, data: Dataset) -> Array:
-    (loss,) = net.losses.values()
-    if not isinstance(loss, ClassLoss):
-        raise OptionError(f"--report is for classifiers; this network's loss is {loss!r}")
-    chances: Array = net.predict(data.x)
-    return chances
+def _answers(net: Network, data: Dataset) -> tuple[Array, Array]:
+    """The classes, (N,) or (N, K), and their probabilities, (N, K); of masks, those of pixels."""
+    losses = list(net.losses.values())
+    if len(losses) != 1 or not isinstance(losses[0], ClassLoss):
+        raise OptionError(f"--report is for classifiers; this network's loss is {net.loss!r}")
+    chances = net.predict(data.x)
+    if chances.ndim == 4:
+        return data.y.reshape(-1), chances.reshape(-1, chances.shape[-1])
+    return data.y, chances
 
 
 def predict(args: Namespace) -> None:
@@ -112,6 +115,12 @@ def _answer(
         answer = {"class": best[0], "probabilities": values}
         answer |= {"name": names[best[0]]} if named else {}
         return answer, f"{names[best[0]]}  ({told})"
+    if isinstance(loss, ClassLoss) and values.ndim == 3:  # a class for each pixel
+        mask = values.argmax(axis=-1)
+        names = classes or range(values.shape[-1])
+        kinds, counts = np.unique(mask, return_counts=True)
+        shares = [f"{names[k]} {n / mask.size:.2%}" for k, n in zip(kinds, counts, strict=True)]
+        return {"mask": mask}, ", ".join(shares)
     key = "probabilities" if isinstance(loss, ClassLoss | BinaryCrossEntropy) else "values"
     return {key: values}, ", ".join(f"{value:.4g}" for value in values.ravel())
 
