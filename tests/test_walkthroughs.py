@@ -12,6 +12,17 @@ from pellucid.walkthroughs import Walkthrough, as_notebook, load, names, run
 from pellucid.walkthroughs.text import parse
 
 GATES = {  # what each has to assert, by a few words of its code
+    "1_first_network": [
+        "assert np.allclose(row.T, column)", 'AssertionError("this has to be refused")',
+        "assert starved < 0.15 and fed > 0.75", "assert after < before",
+        "assert three >= 850 and eight >= 940", "for seed in range(5): three, eight",
+        "assert first < 0.25 and last >= 0.9", "assert min(shares) >= 0.9",
+        "== max(four.values())", "== min(four.values())", "abs(floor - 1.461) < 5e-4",
+        "assert mended > 0.9", "np.isfinite(single.parameters.vector).all()",
+        "assert abs(scaled - 0.9) < 0.02", "assert 0.85 <= taught <= 0.91",
+        "assert min(shares[:4]) >= taught - 0.08",
+        "assert max(shares[4:]) < min(shares[:4]) - 0.05",
+    ],
     "2_regression": [
         "[8.92, 12.04, 4, 4, 4.864], rtol=0, atol=1e-9",
         "[0.0064, 0.9216, 1, 36, 34.386496], rtol=0, atol=1e-9",
