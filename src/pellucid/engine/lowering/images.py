@@ -25,13 +25,15 @@ from pellucid.layers import (
     ReLU,
     SeparableConv2D,
 )
-from pellucid.layers.windows import Grid
+from pellucid.layers.windows import Grid, sides
 from pellucid.network.graph import Node, Source
 
 if TYPE_CHECKING:
     from pellucid.engine.lowering.base import Lowering
 
 Numbers = dict[str, float]
+Sides = tuple[tuple[int, int], tuple[int, int]]  # top and bottom, left and right
+_NO_SIDES: Sides = ((0, 0), (0, 0))
 _GREATEST = (MaxPool2D, MaxPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
 _WHOLE = (GlobalAvgPool2D, GlobalAvgPool1D, GlobalMaxPool2D, GlobalMaxPool1D)
 
@@ -40,6 +42,12 @@ def image_of(row: tuple[int, ...]) -> tuple[int, int, int]:
     """(H, W, C) of a row (H, W, C) or (T, C)."""
     height, width, channels = (1, *row)[-3:]
     return height, width, channels
+
+
+def sides_of(padding: Node) -> Sides:
+    """The zeros that a padding layer puts around."""
+    layer: Any = padding.layer
+    return sides(layer, layer.padding)
 
 
 def numbers_of(grid: Grid, channels: int) -> Numbers:
@@ -86,11 +94,26 @@ def _parts(layer: Any, channels: int) -> list[_Part]:
     return [_Part(single, "W", b)]
 
 
-def lower_conv(low: Lowering, index: int, node: Node) -> None:
-    """Windows times filters, with the bias and a ReLU right behind it in the epilogue."""
+def _conv_grid(conv: Any, image: tuple[int, int, int], around: Sides) -> Grid:
+    """The windows of a convolution on images that have zeros around them first."""
+    (top, bottom), (left, right) = around
+    H, W, C = image
+    shape = (1, top + H + bottom, left + W + right, C)
+    grid = Grid.of(conv, shape, conv.kernel_size, conv.strides, conv._padding, conv.dilation_rate)
+    before = (grid.before[0] + top, grid.before[1] + left)
+    return grid._replace(size=(H, W), before=before)
+
+
+def lower_conv(low: Lowering, index: int, node: Node, *, padding: Node | None = None) -> None:
+    """Windows times filters, with the bias and a ReLU right behind it in the epilogue.
+
+    Zeros that a layer in front puts around are padding too; `padding` is its node.
+    """
     from pellucid.engine.lowering.layers import folded_activation, slope_before
 
-    start = x = low.at[node.inputs[0]]
+    source = (padding or node).inputs[0]
+    around = _NO_SIDES if padding is None else sides_of(padding)
+    start = x = low.at[source]
     activation = low.only_reader(index, ReLU, LeakyReLU)
     pool = None if activation is None else low.only_reader(activation, *_GREATEST)
     last, act, slope = (index, 0, 0.0) if pool is not None else folded_activation(low, index)
@@ -99,10 +122,8 @@ def lower_conv(low: Lowering, index: int, node: Node) -> None:
     parts = _parts(node.layer, x.shape[-1])
     for part in parts:
         conv: Any = part.conv
-        H, W, C = image_of(x.shape)
-        grid = Grid.of(conv, (1, H, W, C), conv.kernel_size, conv.strides, conv._padding,
-                       conv.dilation_rate)  # fmt: skip
-        size = _filters(grid, C, conv.filters, conv.groups)
+        grid = _conv_grid(conv, image_of(x.shape), around if x is start else _NO_SIDES)
+        size = _filters(grid, x.shape[-1], conv.filters, conv.groups)
         done.append((part, x, size))
         final = part is parts[-1]
         z = y if final else Buffer(f"{node.name}/between", (*grid.number, conv.filters))
@@ -120,7 +141,7 @@ def lower_conv(low: Lowering, index: int, node: Node) -> None:
             db = low.gradient(node, part.b)[0] if part.b else None
             low.emit("conv_dw", {"dW": dW, "x": x, "dy": dy, "db": db}, **size, accumulate=added)
             inner = Buffer(f"d/{x.name}", x.shape), 0
-            entry = low.send(node.inputs[0]) if x is start else inner
+            entry = low.send(source) if x is start else inner
             if entry is not None:
                 low.emit("conv_dx", {"dx": entry[0], "dy": dy, "W": low.parameter(node, part.W)},
                          **size, accumulate=entry[1])  # fmt: skip

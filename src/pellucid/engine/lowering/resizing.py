@@ -26,13 +26,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid.engine.lowering.images import (
     Numbers,
+    Sides,
     emit_copy,
     emit_pool_grad,
     image_of,
+    lower_conv,
     pool_numbers,
+    sides_of,
 )
 from pellucid.engine.opcodes import MAPS, Buffer
 from pellucid.engine.opcodes.images import POOLS
+from pellucid.layers import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from pellucid.layers.windows import Grid, pair, sides
 from pellucid.network.graph import Node, Source
 
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int, int]  # (H, W, C)
 Pair = tuple[int, int]  # along height and width
-Sides = tuple[Pair, Pair]
 _NONE, _ONE, _AFFINE = (0, 0), (1, 1), MAPS.index("affine")
 
 
@@ -132,9 +135,14 @@ def _emit(low: Lowering, spread: bool, y: Buffer, x: Buffer, size: Numbers, adde
 
 
 def lower_padding(low: Lowering, index: int, node: Node) -> None:
-    """Zeros around."""
-    layer: Any = node.layer
-    _resize(low, index, node, sides(layer, layer.padding), padding=True)
+    """Zeros around; those of a convolution that alone reads it are that one's own padding."""
+    reader = low.only_reader(index, Conv2D, Conv1D, DepthwiseConv2D, SeparableConv2D)
+    if reader is None:
+        _resize(low, index, node, sides_of(node), padding=True)
+        return
+    low.folded.add(reader)
+    low.node(low.graph.nodes[reader].name)
+    lower_conv(low, reader, low.graph.nodes[reader], padding=node)
 
 
 def lower_cropping(low: Lowering, index: int, node: Node) -> None:
