@@ -18,6 +18,7 @@ from pellucid.cli.datasets import read_data
 from pellucid.cli.inputs import IMAGES, read_image_for, targets_for
 from pellucid.cli.shared import how_of, print_json, stored
 from pellucid.cli.training import train
+from pellucid.cli.walkthrough import walkthrough
 from pellucid.data.dataset import Dataset
 from pellucid.errors import OptionError
 from pellucid.formats.safetensors import load
@@ -38,6 +39,7 @@ __all__ = [
     "trace",
     "train",
     "version",
+    "walkthrough",
 ]
 
 

@@ -153,6 +153,16 @@ with the blanks for each. Checking runs the file in a process of its own, calls 
 says in words what is right and wrong: shapes, values, gradients beside central differences, and the
 likely slip. The exit status is 1 while something is not right."""
 
+WALKTHROUGH = """\
+examples:
+  pellucid walkthrough
+  pellucid walkthrough 2
+  pellucid walkthrough regression --figures figures/
+  pellucid walkthrough mnist --notebook mnist.ipynb
+
+Without a name it lists them. With one it shows the prose, the code and what the code prints, while
+it runs; the code asserts what the prose claims. The exit status is 1 where an assertion fails."""
+
 VERSION = """\
 examples:
   pellucid version

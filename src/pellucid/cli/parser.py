@@ -88,6 +88,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     gradcheck = command("gradcheck", "check every gradient of a network", told.GRADCHECK)
     diagnose = command("diagnose", "say what is wrong with a network or its data", told.DIAGNOSE)
     check = command("check", "say what is right and wrong in layers of your own", told.CHECK)
+    lesson = command("walkthrough", "run a lesson in prose and code", told.WALKTHROUGH)
     completion = command("completion", "print a script that completes commands", told.COMPLETION)
     version = command("version", "say which version this is", told.VERSION)
 
@@ -109,6 +110,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     )
     check.add_argument("file", metavar="FILE", nargs="?", help="a Python file of the ladder")
     check.add_argument("--start", metavar="FOLDER", help="write the files to begin with there")
+    _walkthrough(lesson)
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
     for sub in (train, evaluate, predict, trace, gradcheck, diagnose):
         _reading(sub)
@@ -117,6 +119,13 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     for sub in (train, evaluate, predict, summary, gradcheck, diagnose, check, version):
         sub.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     return parser, commands
+
+
+def _walkthrough(sub: Parser) -> None:
+    sub.add_argument("name", metavar="NAME", nargs="?", help="its name or number; none: a list")
+    sub.add_argument("--figures", metavar="FOLDER", help="keep its figures there")
+    sub.add_argument("--long", action="store_true", help="run what takes longer, too")
+    sub.add_argument("--notebook", metavar="FILE", help="write it as a Jupyter notebook instead")
 
 
 def _reading(sub: Parser) -> None:
