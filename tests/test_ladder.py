@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 import subprocess
@@ -87,7 +88,11 @@ PLANTED = [
     Planted("dense_forward", FORWARD, "    return x[0] @ W + b\n", "only the first row"),
     Planted("dense_forward", FORWARD, "    x @ W + b\n", "return is missing"),
     Planted("dense_forward", FORWARD, "    b += 1\n    return x @ W + b - 1\n", "input is overwritten"),
+    Planted("dense_forward", FORWARD, "    return np.dot(W, x.T) + b\n", "wrong order"),
     # rung 2, the value
+    Planted("cross_entropy", VALUE, VALUE.replace("p[np.arange(len(labels)), labels]", "p[:, labels]"), "pairs them"),
+    Planted("cross_entropy", SOFTMAX, SOFTMAX.replace("sum(axis=1, keepdims=True)", "sum(axis=1)"), "keepdims=True keeps"),
+    Planted("cross_entropy_gradient", "    p = softmax(scores)\n    p[", "    e = np.exp(scores)\n    p = e / np.sum(e, axis=1)\n    p[", "keepdims=True keeps"),
     Planted("cross_entropy", VALUE, VALUE.replace("mean", "sum"), "the sum over the batch where the mean"),
     Planted("cross_entropy", VALUE, VALUE.replace("-np.log", "np.log"), "sign is missing"),
     Planted("cross_entropy", VALUE, VALUE.replace(".mean()", ""), "a value for each row"),
@@ -136,6 +141,9 @@ PLANTED = [
     Planted("relu_derivative", "(z > 0).astype(float)", "(z < 0).astype(float)", "wrong way round"),
     Planted("relu_derivative", "(z > 0).astype(float)", "np.sign(z)", "not −1"),
     Planted("relu_derivative", "(z > 0).astype(float)", "np.ones_like(z)", "1 everywhere"),
+    Planted("relu_derivative", "(z > 0).astype(float)", "1 if z.any() > 0 else 0", "one answer for the whole array"),
+    Planted("relu", "np.maximum(z, 0)", "z if z > 0 else 0", "an if asks one question"),
+    Planted("sigmoid", "1 / (1 + np.exp(-z))", "1 / (1 + __import__('math').exp(-z))", "functions of math"),
     # rung 4
     Planted("dense_backward", "dx = dy @ W.T", "dx = dy @ W", "transpose"),
     Planted("dense_backward", "dx = dy @ W.T", "dx = W @ dy", "wrong order"),
@@ -188,6 +196,8 @@ PLANTED = [
     Planted("Dense", "        dx, self.dW, self.db = dense_backward(dy, self.x, self.W, self.b)\n", "        self.dW = self.x.T @ dy / len(dy)\n        self.db = dy.sum(axis=0)\n        dx = dy @ self.W.T\n", "dW: the mean over the batch where the sum"),
     Planted("Dense", "        dx, self.dW, self.db = dense_backward(dy, self.x, self.W, self.b)\n", "        self.dW = getattr(self, 'dW', 0) + self.x.T @ dy\n        self.db = dy.sum(axis=0)\n        dx = dy @ self.W.T\n", "pile up"),
     Planted("Dense", "        self.x = x\n", "        if not hasattr(self, 'x'):\n            self.x = x\n", "x of an earlier batch"),
+    Planted("Dense", "        self.x = x\n", "", "keep it, self.x = x"),
+    Planted("Dense", "return dense_forward(x, self.W, self.b)", "return x @ W + b", "a layer's arrays are its own"),
     Planted("ReLU", "return da * relu_derivative(self.z)", "return relu_derivative(self.z)", "da is missing"),
     Planted("ReLU", "return da * relu_derivative(self.z)", "return relu(da)", "f′ of da for f′ of z"),
     Planted("ReLU", "return da * relu_derivative(self.z)", "return da * relu(self.z)", "in the place of f′"),
@@ -371,7 +381,7 @@ def test_the_digits_are_learnt_with_the_readers_own_layers(tmp_path: Path) -> No
 @pytest.mark.long
 @pytest.mark.parametrize("style", ["plain", "terse"])
 def test_the_goal_is_reached(style: str) -> None:
-    for seed in range(3):
+    for seed in range(2):
         assert train_digits(HERE / f"{style}.py", seed=seed).accuracy >= 0.95
 
 
@@ -449,3 +459,34 @@ def test_train_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "broken.py").write_text("def (")
     assert main(["train", "digits", "--layers", str(tmp_path / "broken.py")]) == 1
     assert "line 1" in capsys.readouterr().err
+
+
+# ---- the pages ----------------------------------------------------------------------------------
+
+PAGES = Path(__file__).parents[1] / "docs" / "ladder"
+
+
+@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: f"rung {rung.number}")
+@pytest.mark.parametrize("style", STYLES)
+def test_the_examples_of_a_page_hold(rung: Any, style: str) -> None:
+    text = (PAGES / f"rung_{rung.number}.md").read_text(encoding="utf-8").replace("```", "")
+    names: dict[str, Any] = {"__name__": "mine"}
+    exec(compile((HERE / f"{style}.py").read_text(), style, "exec"), names)
+    page = doctest.DocTestParser().get_doctest(text, names, rung.title, None, 0)
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(page)
+    assert runner.tries >= 1
+    assert not runner.failures
+    assert rung.title in text.lower()
+    assert rung.starter in text
+    assert all(f"`{piece}" in text for piece in rung.checks)
+
+
+def test_the_pages_give_nothing_away() -> None:
+    source = (HERE / "plain.py").read_text()
+    bodies = [line.strip() for line in source.splitlines() if line.startswith("    ")]
+    telling = [b for b in bodies if "@" in b or "softmax" in b or "-=" in b or "np.maximum" in b]
+    for page in PAGES.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert not [line for line in telling if line in text]
+    assert "README.md" in [page.name for page in PAGES.iterdir()]

@@ -52,7 +52,7 @@ def train_own(args: Namespace) -> int:
             check_writable(args.output)
         except CheckpointError as error:
             raise OptionError(str(error)) from None
-    rate = 0.1 if args.learning_rate is None else args.learning_rate
+    rate = 0.3 if args.learning_rate is None else args.learning_rate
     if not isinstance(rate, int | float):
         raise OptionError("--learning-rate is a number for layers of your own")
 

@@ -51,7 +51,7 @@ class Result:
 
 
 def train_digits(
-    path: str | Path, *, epochs: int = 10, batch_size: int = 32, learning_rate: float = 0.1,
+    path: str | Path, *, epochs: int = 20, batch_size: int = 64, learning_rate: float = 0.3,
     seed: int = 0, seconds: float = EPOCH_SECONDS, told: Callable[[dict[str, Any]], None] | None = None,
 ) -> Result:  # fmt: skip
     """Trains 784-128-10 on the 8,000 digits with a file's Dense, ReLU, CrossEntropy and SGD.

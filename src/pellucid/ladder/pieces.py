@@ -87,6 +87,7 @@ FORWARD_SLIPS = [
     Slip("the bias is missing: add b to every row", lambda x, W, b: x @ W),
     Slip(f"{TRANSPOSE}: W is (in, out) here, so x @ W", lambda x, W, b: x @ W.T + b),
     Slip("the factors are in the wrong order: rows of x come first, x @ W", lambda x, W, b: W @ x + b),
+    Slip("the factors are in the wrong order: rows of x come first, x @ W", lambda x, W, b: W @ x.T + b),
     Slip("the bias goes down the rows: b belongs to the columns", lambda x, W, b: x @ W + b[:, None]),
     Slip("* multiplies entry by entry; the matrix product is @", lambda x, W, b: x * W + b),
     Slip("the bias is subtracted", lambda x, W, b: x @ W - b),
@@ -136,6 +137,13 @@ def _one_hot(z: Array, y: Array) -> Array:
     return np.asarray(np.eye(z.shape[1])[y])
 
 
+def _lost_axis(z: Array) -> Array:
+    """The logarithms of a softmax whose sums have lost their axis: it raises unless B = K."""
+    e = np.exp(z - z.max())
+    return np.asarray(np.log(e / e.sum(axis=1)))
+
+
+_KEEP = "a sum loses its axis, so rows are divided by the wrong sums: keepdims=True keeps (B, 1)"
 LOSS_SLIPS = [
     Slip(SUM, lambda z, y: -_log_p(z, y).sum()),
     Slip("the sign is missing: the loss is −log p, which is positive", lambda z, y: _log_p(z, y).mean()),
@@ -144,6 +152,9 @@ LOSS_SLIPS = [
          lambda z, y: -_log_p(z, y, None).mean()),
     Slip("the softmax runs down the columns: each row has its own sum (axis=1, keepdims=True)",
          lambda z, y: -_log_p(z, y, 0).mean()),
+    Slip(_KEEP, lambda z, y: -_lost_axis(z)[np.arange(len(y)), y].mean()),
+    Slip("p[:, labels] takes the labels of all rows from every row: p[np.arange(B), labels] pairs them",
+         lambda z, y: -np.log(softmax(z)[:, y]).mean()),
     Slip("the mean is over all entries: only one entry of each row counts, so divide by the rows",
          lambda z, y: -_log_p(z, y).sum() / z.size),
     Slip("the logarithm is of base 2: np.log is the natural one", lambda z, y: -_log_p(z, y).mean() / np.log(2)),
@@ -169,6 +180,7 @@ LOSS_GRADIENT_SLIPS = [
          lambda z, y: (softmax(z, None) - _one_hot(z, y)) / len(z)),
     Slip("the softmax runs down the columns: each row has its own sum (axis=1, keepdims=True)",
          lambda z, y: (softmax(z, 0) - _one_hot(z, y)) / len(z)),
+    Slip(_KEEP, lambda z, y: (np.exp(_lost_axis(z)) - _one_hot(z, y)) / len(z)),
     Slip("this is the softmax's own derivative, p (1 − p), not that of the loss",
          lambda z, y: softmax(z) * (1 - softmax(z)) / len(z)),
 ]  # fmt: skip
@@ -291,6 +303,8 @@ def check_elementwise(name: str) -> Callable[..., Verdict]:
     def check(function: Callable[..., Any], call: Caller, names: Any) -> Verdict:
         verdict = Verdict(name)
         right_or_slip(verdict, call, function, _Z, right, slips, ["the result"])
+        if verdict.lines and not verdict.slips and "is a number" in verdict.lines[0]:
+            verdict.slip("one answer for the whole array: every entry has its own")
         own = names.get(name.removesuffix("_derivative"))
         if name.endswith("_derivative") and not verdict.right and own is not None:
             z = _Z[2][0].copy()

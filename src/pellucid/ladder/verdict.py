@@ -6,6 +6,7 @@ numbers. A slip is named only where it explains every result that there is.
 
 from __future__ import annotations
 
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,6 +19,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 BLANK = "not written yet"
+_ERRORS = [  # an error and the line in which it arose, and what is likely behind them
+    (r"truth value of an array",
+     "an if asks one question of the whole array: ask every entry, with np.where or a comparison"),
+    (r"only (length-1|0-dimensional) arrays|only size-1 arrays",
+     "functions of math take one number: NumPy's (np.exp, np.log) take arrays"),
+    (r"could not be broadcast.*/ *(np\.)?[^)]*sum\((?!.*keepdims)",
+     "a sum loses its axis, so rows are divided by the wrong sums: keepdims=True keeps (B, 1)"),
+    (r"has no attribute '(x|z|scores|labels)'",
+     "backward needs what forward saw: keep it, self.x = x"),
+    (r"NameError: name '(W|b|dW|db)' is not defined", "a layer's arrays are its own: self.W, self.b"),
+]  # fmt: skip
 
 
 @dataclass
@@ -81,7 +93,11 @@ class Caller:
             verdict.say(BLANK)
             return None
         except Exception as error:
-            verdict.say(f"{what} raises {self.told(error)}{shapes_of(args)}")
+            if not any(line.startswith(f"{what} raises") for line in verdict.lines):
+                verdict.say(f"{what} raises {self.told(error)}{shapes_of(args)}")
+                for pattern, words in _ERRORS:
+                    if re.search(pattern, self.told(error)):
+                        verdict.slip(words)
             return None
         for warning in caught:
             verdict.note(f"{what}: NumPy warns of {str(warning.message).strip()}")
