@@ -8,6 +8,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <optional>
@@ -122,6 +123,8 @@ struct View {  // of an array's memory
 template <class T> using Output = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 using Sources = std::vector<std::tuple<Any, i64, bool>>;  // array, region, whether it is of integers
 
+using Texts = std::vector<std::tuple<Ints, Reals>>;  // formulas
+
 template <class T> class Core {
     pellucid::Program<T> program_;
     std::vector<Any> arrays_;  // kept alive
@@ -131,7 +134,8 @@ template <class T> class Core {
 
 public:
     void load(const std::vector<std::tuple<Ints, Reals>>& phases, std::vector<Bytes> regions, i64 rows,
-              const Sources& sources, i64 weight, std::vector<std::pair<i64, i64>> unwritten, nb::object call) {
+              const Sources& sources, i64 weight, std::vector<std::pair<i64, i64>> unwritten, nb::object call,
+              const Texts& formulas, i64 numbers) {
         require(phases.size() == pellucid::kPhases, "a program has five phases");
         pellucid::Tables tables{};
         for (std::size_t k = 0; k < phases.size(); k++)
@@ -143,8 +147,11 @@ public:
             kept.push_back(array);
             require(tables.sources[0].rows == tables.sources.back().rows, "sources of different lengths");
         }
+        for (const auto& [whole, real] : formulas)
+            pellucid::read_formula(tables.formulas.emplace_back(), whole.data(), i64(whole.size()), real.data(), i64(real.size()));
         call_ = std::move(call);
         tables.rows = rows, tables.weight = weight, tables.unwritten = std::move(unwritten);
+        tables.numbers = numbers;
         tables.caller = {call_python, call_.is_none() ? nullptr : &call_};
         program_.load(std::move(tables));
         arrays_ = std::move(kept), memory_ = std::move(regions);
@@ -199,10 +206,12 @@ public:
         return good;
     }
 
-    void execute(int index, i64 rows, bool weighted, i64 step, i64 part, i64 t, double total, double rate, Sums out) {
+    void execute(int index, i64 rows, bool weighted, i64 step, i64 part, i64 t, double total, Reals numbers,
+                 Sums out) {
         require(index >= 0 && index < pellucid::kPhases && i64(out.size()) >= program_.sums(index),
                 "bad phase or too few sums");
-        const pellucid::Moment at{rows, weighted, step, part, t, total, rate};
+        require(i64(numbers.size()) >= std::max(program_.numbers(), i64(1)), "too few numbers of an update");
+        const pellucid::Moment at{rows, weighted, step, part, t, total, numbers.data()[0], numbers.data()};
         double* data = out.data();
         const pellucid::WithoutGil released;
         try {
@@ -212,7 +221,7 @@ public:
     }
 
     std::tuple<i64, double, bool, int> run(std::optional<Ints> order, Ints cut, i64 accumulate, i64 count,
-                                           i64 step, Reals rates, std::optional<Reals> weight, Reals shares, Sums tally,
+                                           i64 step, Reals numbers, std::optional<Reals> weight, Reals shares, Sums tally,
                                            Bytes stop, double seconds) {
         std::vector<i64> cuts(cut.data(), cut.data() + cut.size());
         const i64 rows = program_.source_rows(), pieces = i64(cuts.size()) - 1;
@@ -225,11 +234,12 @@ public:
             for (i64 r = cuts.front(); r < cuts.back(); r++)
                 require(order->data()[r] >= 0 && order->data()[r] < rows, "a row that is not there");
         require(!weight || i64(weight->size()) == rows, "one weight a row is needed");
-        require(count <= pieces + 1 && i64(rates.size()) >= count && i64(shares.size()) >= pieces, "too few rates");
+        require(count <= pieces + 1 && i64(shares.size()) >= pieces, "too few shares");
+        require(i64(numbers.size()) / std::max(program_.numbers(), i64(1)) >= count, "too few rates");
         const i64 sums = 1 + program_.sums(pellucid::kLoss) + program_.sums(pellucid::kMetrics);
         require(i64(tally.size()) >= sums && stop.size() == 1, "too few sums");
         pellucid::Epoch epoch{order ? order->data() : nullptr, std::move(cuts), accumulate, count, step,
-                              rates.data(), weight ? weight->data() : nullptr, shares.data(), tally.data(),
+                              numbers.data(), weight ? weight->data() : nullptr, shares.data(), tally.data(),
                               stop.data(), seconds, interrupted};
         const pellucid::WithoutGil released;
         const auto out = program_.run(epoch);
@@ -241,13 +251,13 @@ template <class T> void bind(nb::module_& m, const char* name) {
     nb::class_<Core<T>>(m, name)
         .def(nb::init<>())
         .def("load", &Core<T>::load, "phases"_a, "regions"_a, "rows"_a, "sources"_a, "weight"_a, "unwritten"_a,
-             "call"_a.none())
+             "call"_a.none(), "formulas"_a, "numbers"_a)
         .def("infer", &Core<T>::infer, "sources"_a, "outputs"_a, "count"_a, "weight"_a.none(), "tally"_a.none())
         .def("predict", &Core<T>::predict, "x"_a, "y"_a)
         .def("execute", &Core<T>::execute, "phase"_a, "rows"_a, "weighted"_a, "step"_a, "part"_a, "t"_a,
-             "total"_a, "rate"_a, "sums"_a)
+             "total"_a, "numbers"_a, "sums"_a)
         .def("run", &Core<T>::run, "order"_a.none(), "cuts"_a, "accumulate"_a, "count"_a, "step"_a,
-             "rates"_a, "weight"_a.none(), "shares"_a, "tally"_a, "stop"_a, "seconds"_a);
+             "numbers"_a, "weight"_a.none(), "shares"_a, "tally"_a, "stop"_a, "seconds"_a);
 }
 
 }  // namespace

@@ -17,16 +17,20 @@ struct Operand {  // region < 0: left out
     i64 region, offset, elements, batch;  // offset in bytes; elements of a row, or of all
 };
 
+struct Formula;  // formula.hpp
+
 struct Instruction {
     i64 op;
     Operand at[kOperands];
     i64 whole[kNumbers];    // the numbers as integers …
     double real[kNumbers];  // … and as they are
+    const Formula* formula;  // of the opcode that has one, else null
 };
 
 struct Moment {  // of the step that runs
     i64 rows, weighted, step, part, t;
     double total, rate;  // Σw of the effective batch; the learning rate
+    const double* numbers;  // of the update: its rate, and what else depends on its count alone
 };
 
 struct Caller {  // what runs an instruction that is Python's

@@ -5,6 +5,7 @@
 #include "ops_channels.hpp"
 #include "ops_conv.hpp"
 #include "ops_dense.hpp"
+#include "ops_formula.hpp"
 #include "ops_gather.hpp"
 #include "ops_loss.hpp"
 #include "ops_map.hpp"
@@ -56,6 +57,7 @@ template <class T> const Kernels<T>& kernels() {
         {"softmax_grad", check_softmax_grad, run_softmax_grad<T>, 1, 0, 0, nullptr},
         {"lookup", check_lookup, run_lookup<T>, 1, 0, 4, nullptr},
         {"lookup_grad", check_lookup_grad, run_lookup_grad<T>, 1, 0, 4, nullptr},
+        {"formula", check_formula, run_formula<T>, 0, -1, 0, scratch_formula<T>},
     };
     static constexpr Kernels<T> all{table, sizeof(table) / sizeof(*table), gather_rows<T>, all_finite<T>};
     return all;

@@ -36,6 +36,7 @@ template <class T> void Program<T>::check(const Instruction& i) const {
     };
     const auto& all = kernels<T>();
     if (i.op < 0 || i.op >= all.count) fail("no such opcode");
+    const unsigned written = i.formula ? i.formula->writes : all.opcodes[i.op].writes;
     for (int k = 0; k < kOperands; k++) {
         const Operand& o = i.at[k];
         if (o.region < 0) continue;
@@ -48,11 +49,12 @@ template <class T> void Program<T>::check(const Instruction& i) const {
         if (rows > 0 && o.elements > room / rows) fail("operand outside its region");
         const bool whole = o.batch && o.offset == 0 && bytes == o.elements * size * tables_.rows;
         if (o.region >= kBatch && !whole) fail("a part of a batch's rows");
-        const bool writes = all.opcodes[i.op].writes >> k & 1;
+        const bool writes = written >> k & 1;
         for (const Source& s : tables_.sources)
             if (writes && o.region == s.region) fail("a source would be written");
     }
     all.opcodes[i.op].check(Check{i});
+    if (i.formula && i.formula->numbers > tables_.numbers) fail("it wants more numbers than an update has");
 }
 
 template <class T> void Program<T>::check(const std::vector<Source>& sources) const {
@@ -72,8 +74,16 @@ template <class T> void Program<T>::load(Tables tables) {
     require(tables_.rows >= 1 && tables_.rows <= i64(1) << 32, "bad number of rows");
     require(regions.size() > kBatch, "a program is incomplete");
     require(regions[kPending].bytes == regions[kState].bytes, "pending state of another size");
-    for (const auto& code : tables_.phases)
-        for (const auto& i : code) check(i);
+    require(tables_.numbers >= 1 && tables_.numbers <= kScalars, "an update has a rate, and some numbers more");
+    idle_.assign(tables_.numbers, 0.0);
+    for (auto& code : tables_.phases)
+        for (auto& i : code) {
+            const bool known = i.op >= 0 && i.op < kernels<T>().count;
+            const bool has = known && !std::strcmp(kernels<T>().opcodes[i.op].name, "formula");
+            require(!has || (i.whole[0] >= 0 && i.whole[0] < i64(tables_.formulas.size())), "no such formula");
+            i.formula = has ? &tables_.formulas[i.whole[0]].formula : nullptr;
+            check(i);
+        }
     check(tables_.sources);
     require(tables_.weight >= kBatch && tables_.weight < i64(regions.size()), "no region for the weights");
     require(regions[tables_.weight].bytes / i64(sizeof(T)) >= tables_.rows, "too little room for the weights");
@@ -129,6 +139,7 @@ template <class T> void Program<T>::execute(int phase, const Moment& at, double*
     if (tables_.rows < 1) throw std::invalid_argument("no program is loaded");
     if (at.rows < 0 || at.rows > tables_.rows) throw std::invalid_argument("more rows than planned for");
     moment_ = at;
+    if (!moment_.numbers) moment_.numbers = idle_.data();
     const TinyNumbers are_zero(true);
     execute(phase, nullptr);
     const i64 from = phase == kMetrics ? sums_[kLoss] : 0;
@@ -201,7 +212,8 @@ template <class T> bool Program<T>::step(const Epoch& e, Outcome& out, double* s
     if (state.bytes) std::memcpy(pending, state.data, state.bytes);
     for (i64 piece = first; piece < last; piece++) {
         moment_ = {e.cuts[piece + 1] - e.cuts[piece], e.weight != nullptr, e.step + out.done, piece - first,
-                   e.step + out.done + 1, total, e.rates[out.done]};
+                   e.step + out.done + 1, total, e.numbers[out.done * tables_.numbers],
+                   e.numbers + out.done * tables_.numbers};
         gather(e.order, e.weight, e.cuts[piece], e.cuts[piece + 1]);
         execute(kForward, &e);
         if (!dropped_) execute(kLoss, &e);
@@ -257,7 +269,7 @@ void Program<T>::infer(i64 count, const std::vector<Region>& outputs, double* ta
     const TinyNumbers are_zero(true);
     for (i64 from = 0; from < count; from += tables_.rows) {
         const i64 to = std::min(from + tables_.rows, count);
-        moment_ = {to - from, weight != nullptr, 0, 0, 1, 1.0, 0.0};
+        moment_ = {to - from, weight != nullptr, 0, 0, 1, 1.0, 0.0, idle_.data()};
         gather(nullptr, weight, from, to);
         for (i64 k = 0; k < i64(outputs.size()); k++)
             point(first + k, outputs[k].data + outputs[k].bytes / std::max(count, i64(1)) * from);
@@ -286,7 +298,7 @@ template <class T> bool Program<T>::predict(const T* x, i64 count, T* y) {
     if (!kernels<T>().finite(x, count * in)) return false;
     const TinyNumbers are_zero(true);
     for (i64 from = 0; from < count; from += tables_.rows) {
-        moment_ = {std::min(tables_.rows, count - from), 0, 0, 0, 1, 1.0, 0.0};
+        moment_ = {std::min(tables_.rows, count - from), 0, 0, 0, 1, 1.0, 0.0, idle_.data()};
         point(kBatch, const_cast<char*>(reinterpret_cast<const char*>(x + from * in)));  // only read
         point(kBatch + 2, reinterpret_cast<char*>(y + from * out));
         execute(kForward, nullptr);

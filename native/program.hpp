@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "formula.hpp"
 #include "opcode.hpp"
 
 namespace pellucid {
@@ -31,6 +32,8 @@ struct Tables {  // what a program is made of
     i64 rows;                                   // of a batch, at most
     std::vector<Source> sources;                // what a batch is gathered from, if it is
     i64 weight;                                 // the region of the rows' weights
+    std::vector<FormulaText> formulas;           // of the instructions that have one
+    i64 numbers;                                 // of an update, its rate first
     std::vector<std::pair<i64, i64>> unwritten;  // stretches of the gradient that no instruction sets
     Caller caller;  // its context is null where nothing is Python's
 };
@@ -39,7 +42,7 @@ struct Epoch {  // one call of run
     const i64* order;  // row numbers, or null for 0, 1, 2, …
     std::vector<i64> cuts;
     i64 accumulate, count, step;
-    const double* rates;
+    const double* numbers;  // of each update
     const double* weight;  // or null
     const double* shares;  // Σw of each batch
     double* tally;         // Σw, then each loss, then each metric's numbers
@@ -75,6 +78,7 @@ template <class T> class Program {
     double cost() const;           // of all rows at once
     i64 sums(int phase) const { return sums_[phase]; }
     i64 rows() const { return tables_.rows; }
+    i64 numbers() const { return tables_.numbers; }
     i64 source_rows() const { return tables_.sources.empty() ? -1 : tables_.sources[0].rows; }
 
    private:
@@ -102,6 +106,7 @@ template <class T> class Program {
     std::vector<std::vector<Place>> places_;  // by region
     i64 sums_[kPhases] = {};
     std::vector<double> numbers_;  // what losses and metrics give
+    std::vector<double> idle_;     // the numbers of an update, where there is none
     std::vector<T> scratch_;
     Moment moment_{};
     double cost_ = 0;

@@ -1,4 +1,4 @@
-// np.exp, log, log1p, tanh and the sigmoid of arrays: the portable form, and the choice of the tier.
+// np.exp, expm1, log, log1p, tanh, sinh, cosh and the sigmoid of arrays: the portable form, and the choice of the tier.
 #define PELLUCID_TIER portable
 #include "vecmath_lanes.hpp"
 
@@ -19,9 +19,12 @@ namespace pellucid {
     template void name(const float*, float*, std::int64_t);                                   \
     template void name(const double*, double*, std::int64_t);
 PELLUCID_EACH(vexp)
+PELLUCID_EACH(vexpm1)
 PELLUCID_EACH(vlog)
 PELLUCID_EACH(vlog1p)
 PELLUCID_EACH(vtanh)
+PELLUCID_EACH(vsinh)
+PELLUCID_EACH(vcosh)
 PELLUCID_EACH(vsigmoid)
 
 }  // namespace pellucid

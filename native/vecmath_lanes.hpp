@@ -1,4 +1,4 @@
-// exp, log, log1p, tanh and sigmoid of a vector, in one tier's form. The naive forms are std::exp(x)
+// exp, expm1, log, log1p, tanh, sinh, cosh and sigmoid of a vector, in one tier's form. The naive forms are std::exp(x)
 // and so on, one number after another; here every lane takes the same steps, and what is special
 // about a lane (0, infinity, NaN, a subnormal number) is mended by selection at the end.
 //
@@ -77,6 +77,19 @@ template <class T> inline Vec<T> exp(Vec<T> x) {
     return (q + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
+// With p = 2^n: p·q + (p - 1), where the difference is exact; for large x nothing is left of the 1.
+template <class T> inline Vec<T> expm1(Vec<T> x) {
+    using F = Format<T>;
+    Vec<T> y = x < splat<T>(-80) ? splat<T>(-80) : x;
+    y = y > splat<T>(F::exp_most) ? splat<T>(F::exp_most) : y;
+    Bits<T> n;
+    const Vec<T> q = reduced_exp<T>(y, n);
+    const Bits<T> half = ((n + 2 * F::bias) >> 1) - F::bias;
+    const Vec<T> low = power_of_two<T>(half), high = power_of_two<T>(n - half), power = low * high;
+    const Vec<T> e = y > splat<T>(50) ? (q + T(1)) * low * high : power * q + (power - T(1));
+    return x == splat<T>(0) ? x : e;  // -0
+}
+
 // log(u + d·u) for a d below u's last place; -inf for 0, NaN for what is negative.
 template <class T> inline Vec<T> log_of_sum(Vec<T> u, Vec<T> d) {
     using F = Format<T>;
@@ -129,6 +142,24 @@ template <class T> inline Vec<T> tanh(Vec<T> x) {
     return as<Vec<T>>(as<Bits<T>>(-e / (e + T(2))) | sign);
 }
 
+// With E = e^|x| - 1: |sinh x| = (E + E / (E + 1)) / 2, cosh x = (e^|x| + 1 / e^|x|) / 2; where e^|x| is
+// large it is alone, as a square, for e^|x| may be infinite before its half is.
+template <class T> inline Vec<T> half_of_exp(Vec<T> size) {
+    const Vec<T> root = exp<T>(T(0.5) * size);
+    return (T(0.5) * root) * root;
+}
+template <class T> inline Vec<T> sinh(Vec<T> x) {
+    const Vec<T> size = abs<T>(x);
+    const Bits<T> sign = as<Bits<T>>(x) ^ as<Bits<T>>(size);
+    const Vec<T> e = expm1<T>(size > splat<T>(30) ? splat<T>(30) : size);
+    const Vec<T> y = size > splat<T>(30) ? half_of_exp<T>(size) : T(0.5) * (e + e / (e + T(1)));
+    return as<Vec<T>>(as<Bits<T>>(y) | sign);
+}
+template <class T> inline Vec<T> cosh(Vec<T> x) {
+    const Vec<T> size = abs<T>(x), e = exp<T>(size > splat<T>(30) ? splat<T>(30) : size);
+    return size > splat<T>(30) ? half_of_exp<T>(size) : T(0.5) * (e + T(1) / e);
+}
+
 // With z = e^(-|x|), which cannot overflow: 1 / (1 + z) for x >= 0, z / (1 + z) for x < 0.
 template <class T> inline Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> z = exp<T>(-abs<T>(x));
@@ -145,9 +176,12 @@ template <class T> inline Vec<T> sigmoid(Vec<T> x) {
     template void name(const float*, float*, std::int64_t);                           \
     template void name(const double*, double*, std::int64_t);
 PELLUCID_EACH(vexp, exp)
+PELLUCID_EACH(vexpm1, expm1)
 PELLUCID_EACH(vlog, log)
 PELLUCID_EACH(vlog1p, log1p)
 PELLUCID_EACH(vtanh, tanh)
+PELLUCID_EACH(vsinh, sinh)
+PELLUCID_EACH(vcosh, cosh)
 PELLUCID_EACH(vsigmoid, sigmoid)
 #undef PELLUCID_EACH
 

@@ -181,10 +181,12 @@ class Shift(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Quartic(Loss):
-    """A loss of a user's own."""
+    """A loss of a user's own, with a question that no formula can ask."""
 
     def forward(self, y_true: Any, y_pred: Any, cache: Cache) -> Any:
         cache.error = y_pred - y_true
+        if np.isnan(cache.error).any():
+            raise FloatingPointError("no number")
         return (cache.error**4).sum(axis=1)
 
     def backward(self, cache: Cache) -> Any:
@@ -193,10 +195,10 @@ class Quartic(Loss):
 
 @dataclass(frozen=True, repr=False)
 class Signs(Optimizer):
-    """An optimizer of a user's own."""
+    """An optimizer of a user's own, which asks which update it is."""
 
     def update(self, theta: Any, g: Any, slots: Any, rate: float, t: int, decay: float) -> None:
-        theta -= rate * np.sign(g)
+        theta -= rate * np.sign(g) if t > 1 else rate * g
 
 
 def two_handed(**options: Any) -> Network:
@@ -585,9 +587,14 @@ def test_spoilt_tables_are_refused_or_harmless() -> None:
         }
         regions = [guarded[n][:-256] for n in executor.names]
         weight = executor.names.index("weight")
-        for _ in range(60):
+        formulas = [formula.encoded() for formula in executor.table.formulas]
+        for trial in range(100 if formulas else 60):
+            texts = [(whole.copy(), real.copy()) for whole, real in formulas]
+            for _ in range(RNG.integers(0, 3) if formulas and trial % 2 else 0):
+                whole, _real = texts[RNG.integers(len(texts))]
+                whole[RNG.integers(len(whole))] += RNG.choice([-40, -9, -1, 1, 2, 7, 64, 2**27])
             spoilt = [(whole.copy(), real.copy()) for whole, real in tables]
-            for _ in range(RNG.integers(1, 4)):
+            for _ in range(RNG.integers(0 if trial % 2 else 1, 4)):
                 whole, _real = spoilt[RNG.integers(len(spoilt))]
                 if whole.size:
                     where = RNG.integers(len(whole)), RNG.integers(whole.shape[1])
@@ -596,14 +603,15 @@ def test_spoilt_tables_are_refused_or_harmless() -> None:
                     )
             core = type(executor.core)()
             try:
-                core.load(spoilt, regions, 4, [], weight, executor.table.unwritten, lambda *_: 0.0)
+                core.load(spoilt, regions, 4, [], weight, executor.table.unwritten, lambda *_: 0.0,
+                          texts, executor.numbers)  # fmt: skip
             except ValueError:
                 refused += 1
                 continue
             ran += 1
             sums = np.zeros(64)
             for phase in range(5):
-                core.execute(phase, 4, True, 0, 0, 1, 4.0, 0.01, sums)
+                core.execute(phase, 4, True, 0, 0, 1, 4.0, np.full(executor.numbers, 0.01), sums)
             assert all((memory[-256:] == 7).all() for memory in guarded.values())
     assert refused > 100
     assert ran > 10
@@ -615,7 +623,7 @@ def test_what_enters_the_core_is_checked() -> None:
 
     core: Any = _core.Program32()
     with pytest.raises(ValueError, match="no program"):
-        core.execute(0, 1, False, 0, 0, 1, 1.0, 0.1, np.zeros(4))
+        core.execute(0, 1, False, 0, 0, 1, 1.0, np.ones(1), np.zeros(4))
     with pytest.raises(ValueError, match="no program"):
         core.infer([], [], 1, None, None)
     row = ROWS[0]
@@ -626,11 +634,11 @@ def test_what_enters_the_core_is_checked() -> None:
     program.run(ArrayBatches(net, data, None, 7), 0, 9, Tally(), np.zeros(1, np.uint8))
     executor: Any = program.training
     good = {"order": np.arange(24), "cuts": np.array([0, 7, 14]), "accumulate": 1, "count": 2, "step": 0,
-            "rates": np.ones(2), "weight": None, "shares": np.ones(2), "tally": np.zeros(4),
+            "numbers": np.ones(2), "weight": None, "shares": np.ones(2), "tally": np.zeros(4),
             "stop": np.zeros(1, np.uint8), "seconds": 1.0}  # fmt: skip
     executor.core.run(**good)
     for key, value in [("order", np.arange(24) + 1000), ("order", -np.arange(24)), ("cuts", np.array([0, 24])),
-                       ("cuts", np.array([7, 0])), ("cuts", np.array([0, 7, 99])), ("rates", np.ones(1)), ("tally", np.zeros(1)),
+                       ("cuts", np.array([7, 0])), ("cuts", np.array([0, 7, 99])), ("numbers", np.ones(1)), ("tally", np.zeros(1)),
                        ("weight", np.ones(3)), ("shares", np.ones(1)), ("count", 99)]:  # fmt: skip
         with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
             executor.core.run(**(good | {key: value}))

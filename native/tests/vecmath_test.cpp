@@ -1,4 +1,4 @@
-// exp, log, log1p, tanh and the sigmoid against more precise forms; prints the worst errors seen.
+// exp, expm1, log, log1p, tanh, sinh, cosh and the sigmoid against more precise forms; prints the worst errors seen.
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -73,6 +73,9 @@ template <class T> void test_functions(int trials) {
     using P = Precise<T>;
     const std::vector<T> x = arguments<T>(trials);
     test_function<T>("exp", vexp<T>, [](P v) { return std::exp(v); }, 4, x);
+    test_function<T>("expm1", vexpm1<T>, [](P v) { return std::expm1(v); }, 8, x);
+    test_function<T>("sinh", vsinh<T>, [](P v) { return std::sinh(v); }, 8, x);
+    test_function<T>("cosh", vcosh<T>, [](P v) { return std::cosh(v); }, 8, x);
     test_function<T>("log", vlog<T>, [](P v) { return std::log(v); }, 4, x);
     test_function<T>("log1p", vlog1p<T>, [](P v) { return std::log1p(v); }, 4, x);
     test_function<T>("tanh", vtanh<T>, [](P v) { return std::tanh(v); }, 8, x);

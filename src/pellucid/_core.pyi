@@ -16,6 +16,8 @@ class Program32:
         weight: int,
         unwritten: Sequence[tuple[int, int]],
         call: Callable[..., float | None] | None,
+        formulas: Sequence[Table],
+        numbers: int,
     ) -> None: ...
     def execute(
         self,
@@ -26,7 +28,7 @@ class Program32:
         part: int,
         t: int,
         total: float,
-        rate: float,
+        numbers: NDArray[Any],
         sums: NDArray[Any],
     ) -> None: ...
     def infer(
@@ -45,7 +47,7 @@ class Program32:
         accumulate: int,
         count: int,
         step: int,
-        rates: NDArray[Any],
+        numbers: NDArray[Any],
         weight: NDArray[Any] | None,
         shares: NDArray[Any],
         tally: NDArray[Any],

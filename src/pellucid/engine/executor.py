@@ -94,12 +94,12 @@ class Executor:
         if instruction.op == "call":
             value = self.call(int(instruction.numbers["index"]), at)
             return value if instruction.numbers["sums"] else None
-        entry, buffers = OPCODES[instruction.op], instruction.buffers
-        arrays = {
-            key: None if (buffer := buffers.get(key)) is None else self.view(buffer, at.rows)
-            for key in entry.buffers
-        }
-        return entry.twin(at, **arrays, **instruction.numbers)
+        entry, numbers = OPCODES[instruction.op], instruction.numbers
+        operands = instruction.operands()
+        arrays = [None if buffer is None else self.view(buffer, at.rows) for buffer in operands]
+        if instruction.formula is not None:
+            return instruction.formula.run(at, arrays, numbers["scale"], numbers["added"])
+        return entry.twin(at, **dict(zip(entry.buffers, arrays, strict=True)), **numbers)
 
     def call(self, index: int, at: Moment) -> float:
         """Runs what is left to Python."""
@@ -143,4 +143,6 @@ def _listed(instruction: Instruction) -> str:
             root = buffer.root
             places.append(f"{key}={root.region}[{root.offset}] {shape}")
     line = OPCODES[instruction.op].line
+    if instruction.formula is not None:
+        line = "".join(f"\n{'':36}{line}" for line in instruction.formula.lines).strip()
     return f"{instruction.node:<16} {instruction.op:<14} {line}\n{'':36}{'  '.join(places)}"

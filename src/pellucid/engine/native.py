@@ -23,6 +23,7 @@ from pellucid.engine.opcodes import OPCODES, Buffer, Instruction, Moment
 from pellucid.engine.program import TableProgram, block_of, check_indices
 from pellucid.errors import EngineError, EngineWarning
 from pellucid.events import Phase
+from pellucid.optimizers import Optimizer
 
 Array = NDArray[Any]
 _SECONDS = 0.05  # how long the core runs before Python may answer Ctrl-C
@@ -55,6 +56,7 @@ class CoreExecutor(Executor):
         self.sources: object = None  # the arrays that it gathers from
         self._raised: BaseException | None = None
         metrics = self.table.metrics
+        self.numbers = max([1, *(formula.numbers for formula in self.table.formulas)])
         self._sums = {"loss": _sums(self.table.loss), "metrics": _sums(metrics)}
         self.counted = [k for k, i in enumerate(metrics) if i.op != "call"]  # by instructions
 
@@ -68,7 +70,9 @@ class CoreExecutor(Executor):
         sources = [] if batches is None else self.sources_of(batches.inputs, batches.targets)
         weight = self.names.index(self.table.weight.region)
         call = _through(weakref.ref(self)) if self.table.calls else None
-        self.core.load(code, regions, self.rows, sources, weight, self.table.unwritten, call)
+        formulas = [formula.encoded() for formula in self.table.formulas]
+        self.core.load(code, regions, self.rows, sources, weight, self.table.unwritten, call,
+                       formulas, self.numbers)  # fmt: skip
         self.sources = batches
 
     def sources_of(
@@ -83,8 +87,11 @@ class CoreExecutor(Executor):
     def execute(self, phase: str, at: Moment) -> list[float]:
         count = self._sums.get(phase, 0)
         sums = np.zeros(count)
+        numbers = np.zeros(self.numbers)
+        given = (at.rate, *at.numbers)[: self.numbers]
+        numbers[: len(given)] = given
         self.core.execute(
-            PHASES.index(phase), at.rows, at.weighted, at.step, at.part, at.t, at.total, at.rate,
+            PHASES.index(phase), at.rows, at.weighted, at.step, at.part, at.t, at.total, numbers,
             sums,
         )  # fmt: skip
         self.raise_again()
@@ -122,9 +129,9 @@ class CoreExecutor(Executor):
         for row, instruction in enumerate(code):
             entry = OPCODES[instruction.op]
             whole[row, 0] = entry.number
+            operands = instruction.operands()
             for k in range(_OPERANDS):
-                key = entry.buffers[k] if k < len(entry.buffers) else ""
-                place = self.place(instruction.buffers.get(key))
+                place = self.place(operands[k] if k < len(operands) else None)
                 whole[row, 1 + 4 * k : 5 + 4 * k] = place
             for k, key in enumerate(entry.numbers):
                 value = instruction.numbers[key]
@@ -190,12 +197,14 @@ class NativeProgram(TableProgram):
         net, measured = self.net, executor.table.measured
         assert net.optimizer is not None
         before = net.updates
-        rates = net.optimizer.rates(before, count)
+        numbers = net.optimizer.rates(before, count).reshape(count, 1)
+        if executor.numbers > 1:
+            numbers = numbers_of(net.optimizer, numbers[:, 0], before + 1)
         cuts, shares = whole.part(start, count)
         sums = self._sums_of(executor, tally)  # the core goes on adding to them
         measured.clear()
         done, value, _, diverged = executor.core.run(
-            whole.order, cuts, whole.accumulate, count, before, rates, whole.weight, shares, sums,
+            whole.order, cuts, whole.accumulate, count, before, numbers, whole.weight, shares, sums,
             stop, _SECONDS,
         )  # fmt: skip
         net.updates += done
@@ -225,7 +234,12 @@ class NativeProgram(TableProgram):
         purpose = Purpose(training=False, losses=False, linked=True)
         executor = self._executor(shapes, {}, purpose)
         table = executor.table
-        if not table.calls and not table.looks_up and isinstance(executor, CoreExecutor):
+        if (
+            not table.calls
+            and not table.looks_up
+            and not table.reads
+            and isinstance(executor, CoreExecutor)
+        ):
             executor.reserve(block_of(executor))
             (output,) = table.outputs.values()
             self._quick = executor.core.predict, shape, output.shape
@@ -303,6 +317,12 @@ def _through(executor: weakref.ref[CoreExecutor]) -> Callable[..., float | None]
         return None if found is None else found.answer(*moment)
 
     return called
+
+
+def numbers_of(optimizer: Optimizer, rates: Array, t: int) -> Array:
+    """What updates from number t on need besides arrays: each its rate, and its numbers behind."""
+    rows = [(rate, *optimizer.numbers(rate, t + k)) for k, rate in enumerate(rates.tolist())]
+    return np.array(rows, np.float64)
 
 
 _warned: set[str] = set()

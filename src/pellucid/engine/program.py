@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from pellucid.engine.base import Arrays, Batch
 from pellucid.engine.executor import Executor
+from pellucid.engine.formulas import changed
 from pellucid.engine.lowering import Kind, Lowering, Purpose
 from pellucid.engine.numpy import NumpyProgram
 from pellucid.engine.opcodes import Moment
 from pellucid.layers.base import Cache, Views
+from pellucid.losses.functions import FunctionLoss
 from pellucid.network.graph import Source
 
 if TYPE_CHECKING:
@@ -60,9 +62,10 @@ class TableProgram(NumpyProgram):
     @property
     def training(self) -> Executor:
         """The table of a training step, in memory."""
-        if self._training is None or self._training.slots is not self.net.slots:
-            self._training = self._executor(self._shapes, self._kinds, Purpose())
-        return self._training
+        made = self._training
+        if made is None or made.slots is not self.net.slots or changed(made.table.reads):
+            made = self._training = self._executor(self._shapes, self._kinds, Purpose())
+        return made
 
     def expect(self, inputs: Mapping[str, Array], targets: Mapping[str, Array], rows: int) -> None:
         """Lowers anew where rows have other shapes than before, and makes room for so many."""
@@ -70,6 +73,11 @@ class TableProgram(NumpyProgram):
         kinds = {name: kind_of(y) for name, y in targets.items()}
         if shapes != self._shapes or (kinds and kinds != self._kinds):
             self._shapes, self._kinds, self._training = shapes, kinds or self._kinds, None
+        for name, loss in self.net.losses.items():
+            if isinstance(loss, FunctionLoss) and not type(loss).checked and name in targets:
+                few = slice(min(rows, 8))
+                outputs = self.infer({key: np.asarray(a[few]) for key, a in inputs.items()})
+                loss.check(np.asarray(targets[name][few]), outputs[name])
         self.training.reserve(max(rows, 1))
 
     def _executor(
@@ -102,7 +110,9 @@ class TableProgram(NumpyProgram):
         shapes = {name: a.shape[1:] for name, a in inputs.items()}
         key = (purpose.linked, *shapes.items())
         idle = self._idle.setdefault(key, [])
-        executor = idle.pop() if idle else self._executor(shapes, {}, purpose)
+        executor = idle.pop() if idle else None
+        if executor is None or changed(executor.table.reads):
+            executor = self._executor(shapes, {}, purpose)
         executor.reserve(min(max(rows, 1), block_of(executor)))
         check_indices(executor, inputs)
         try:
@@ -159,9 +169,11 @@ class TableProgram(NumpyProgram):
             super().update()  # says what is missing
             return
         self.training.reserve(max(self._moment.rows, 1))
-        rate = net.optimizer.rate(net.updates)
+        rate, t = net.optimizer.rate(net.updates), net.updates + 1
+        numbers = tuple(net.optimizer.numbers(rate, t))
+        at = self._moment._replace(rate=rate, t=t, numbers=numbers)
         with np.errstate(all="ignore"):
-            self.training.execute("update", self._moment._replace(rate=rate, t=net.updates + 1))
+            self.training.execute("update", at)
         if self.pending.vector.size:
             net.state.vector[...] = self.pending.vector
         net.updates += 1
@@ -199,12 +211,23 @@ class TableProgram(NumpyProgram):
 
     def explain(self) -> list[tuple[str, str, str]]:
         table = self.training.table
-        called = {i.node for i in table.forward if i.op == "call"}
-        why = {True: ("python", "no instructions: called"), False: (self.engine, "instructions")}
-        lines = [(op.name, *why[op.name in called]) for op in self._operations]
-        nodes = {op.name for op in self._operations}
+        kinds = {i.node: i.op for i in table.forward}
+        nodes = {op.name: op.layer for op in self._operations}
+        lines = [self._explained(name, kinds.get(name, "")) for name in nodes]
         ends = [what for what in table.called if what.split(" ")[0] not in nodes]
-        return lines + [(what, *why[True]) for what in ends]
+        lines += [self._explained(what, "call") for what in ends]
+        losses = {f"the loss {loss!r}" for loss in self.net.losses.values()}
+        for code, what in ((table.loss, losses), (table.update, {f"{self.net.optimizer!r}"})):
+            if any(i.op == "formula" for i in code):
+                lines += [self._explained(end, "formula") for end in sorted(what - {*ends})]
+        return lines
+
+    def _explained(self, what: str, op: str) -> tuple[str, str, str]:
+        """What runs something, and why."""
+        if op == "call":
+            reason = self.training.table.why.get(what, "there are no instructions for it")
+            return what, "python", f"called: {reason}"
+        return what, self.engine, "recorded from its Python" if op == "formula" else "instructions"
 
 
 def kind_of(targets: Array) -> Kind:

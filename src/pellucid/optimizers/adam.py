@@ -73,14 +73,20 @@ class AdaptiveMoments(Moments):
         return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
 
     @final
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        """The step along m / (√v + ε'), and ε'."""
+        c = sqrt(1 - self.beta_2**t)
+        return rate * c / (1 - self.beta_1**t), c * self.epsilon
+
+    @final
     def descend(self, theta: Array, g: Array, slots: Any, rate: float, t: int) -> None:
         """The means and the step, in place."""
         m, v = slots.m, slots.v
         self.remember(g, m, v)
         if self.amsgrad:
             v = np.maximum(slots.v_max, v, out=slots.v_max)
-        c = sqrt(1 - self.beta_2**t)
-        theta -= (rate * c / (1 - self.beta_1**t)) * m / (np.sqrt(v) + c * self.epsilon)
+        step, epsilon = self.numbers(rate, t)
+        theta -= step * m / (np.sqrt(v) + epsilon)
 
 
 @final

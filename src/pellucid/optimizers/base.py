@@ -92,6 +92,14 @@ class Optimizer(Description, ABC):
         """The names of all state vectors, each as long as θ."""
         return self.own_slots() + (SLOTS if self.average is not None else ())
 
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        """What `update` needs that depends on the rate and on t alone; it asks for it here.
+
+        An engine that has compiled `update` asks too, for many updates at once. So an `update` that
+        uses `t` itself works, but is not compiled. Default: nothing.
+        """
+        return ()
+
     @abstractmethod
     def update(self, theta: Array, g: Array, slots: Any, rate: float, t: int, decay: float) -> None:
         """Changes one stretch of θ and of the slots in place, element by element.

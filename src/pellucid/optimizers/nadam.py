@@ -56,6 +56,11 @@ class NAdam(Moments):
         super().__post_init__()
         number(self, "momentum_decay", at_least=0)
 
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        c = sqrt(1 - self.beta_2**t)
+        of_g, of_m = _nesterov(self.beta_1, self.momentum_decay, t)
+        return rate * c * of_g, rate * c * of_m, c * self.epsilon
+
     def update(self, theta: Array, g: Array, slots: Any, rate: float, t: int, decay: float) -> None:
         if decay and self.decoupled_weight_decay:
             theta *= 1 - rate * decay
@@ -63,9 +68,8 @@ class NAdam(Moments):
             g = g + decay * theta
         m, v = slots.m, slots.v
         self.remember(g, m, v)
-        c = sqrt(1 - self.beta_2**t)
-        of_g, of_m = _nesterov(self.beta_1, self.momentum_decay, t)
-        theta -= (rate * c * of_g * g + rate * c * of_m * m) / (np.sqrt(v) + c * self.epsilon)
+        of_g, of_m, epsilon = self.numbers(rate, t)
+        theta -= (of_g * g + of_m * m) / (np.sqrt(v) + epsilon)
 
 
 @lru_cache(maxsize=64)
@@ -136,11 +140,16 @@ class RAdam(Moments):
             g = g + decay * theta
         m, v = slots.m, slots.v
         self.remember(g, m, v)
+        plain, adapted = self.numbers(rate, t)  # one of them is 0
+        theta -= plain * m
+        theta -= adapted * (m / (np.sqrt(v) + self.epsilon))
+
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        """The step along m, and the one along m / (√v + ε)."""
         rate, kept = rate / (1 - self.beta_1**t), self.beta_2**t
         limit = 2 / (1 - self.beta_2) - 1
         rho = limit - 2 * t * kept / (1 - kept)
         if rho <= 5:
-            theta -= rate * m
-            return
+            return rate, 0.0
         r = sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
-        theta -= (rate * r * sqrt(1 - kept)) * m / (np.sqrt(v) + self.epsilon)
+        return 0.0, rate * r * sqrt(1 - kept)

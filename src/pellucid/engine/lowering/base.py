@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import NotLowered
+from pellucid.engine.formulas import Formula, Read
 from pellucid.engine.opcodes import Buffer, Instruction, Moment
 from pellucid.layers.base import Layer, Spec
 from pellucid.network.graph import Node, Source
@@ -51,6 +52,9 @@ class Table:
     update: list[Instruction] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     called: list[str] = field(default_factory=list)  # what they are calls of, for people
+    why: dict[str, str] = field(default_factory=dict)  # a node, or what is called: the reason
+    formulas: list[Formula] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)  # by what was recorded of a user's
     measured: list[Measured] = field(default_factory=list)  # what called metrics have given
     inputs: dict[str, Buffer] = field(default_factory=dict)
     targets: dict[str, Buffer] = field(default_factory=dict)
@@ -133,6 +137,20 @@ class Lowering:
             return
         self._code.append(Instruction(op, buffers, numbers, self._node))
 
+    def formula(
+        self, formula: Formula, buffers: Mapping[str, Buffer | None], *, scale: float = 1.0,
+        added: int = 0,
+    ) -> None:  # fmt: skip
+        """Adds an instruction that runs a formula, whose operands are among these buffers."""
+        if formula not in self.table.formulas:
+            self.table.formulas.append(formula)
+        numbers: dict[str, float] = {
+            "index": self.table.formulas.index(formula), "sums": formula.sums, "scale": scale,
+            "added": added,
+        }  # fmt: skip
+        used = {name: buffers[name] for name in formula.names if name}
+        self._code.append(Instruction("formula", used, numbers, self._node, formula=formula))
+
     def call(self, run: Call, *touches: Buffer, sums: int = 0) -> None:
         """Adds an instruction that Python runs, which reads and writes these buffers."""
         numbers: dict[str, float] = {"index": len(self.table.calls), "sums": sums}
@@ -209,6 +227,7 @@ class Lowering:
         """Lowers everything."""
         from pellucid.engine.lowering.ends import lower_losses, lower_metrics, lower_outputs
         from pellucid.engine.lowering.layers import LAYERS, lower_called
+        from pellucid.engine.lowering.recorded import lower_recorded
         from pellucid.engine.lowering.update import lower_update
 
         table = self.table
@@ -218,7 +237,7 @@ class Lowering:
                 self._input(index, node)
             elif index not in self.folded:
                 empty = any(self.specs[source].size == 0 for source in node.inputs)
-                lower = lower_called if empty else LAYERS.get(type(node.layer), lower_called)
+                lower = lower_called if empty else LAYERS.get(type(node.layer), lower_recorded)
                 lower(self, index, node)
         if not self.purpose.losses:
             lower_outputs(self)

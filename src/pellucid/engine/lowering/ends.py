@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.engine.lowering.base import Kind, View, share
+from pellucid.engine.lowering.recorded import recorded_loss
 from pellucid.engine.opcodes import MAPS, Buffer, Moment
 from pellucid.errors import ShapeError
 from pellucid.layers.base import Cache
@@ -36,6 +37,12 @@ def lower_losses(low: Lowering) -> None:
         y = table.targets[name] = Buffer(f"y/{name}", kind.shape, integer=kind.integer)
         y.region = f"target {name}"
         op = _opcode(loss, p, kind)
+        formula = None if op or p.size == 0 else recorded_loss(low, loss, p.shape, kind)
+        if formula is not None:
+            y.integer = False
+            places = {"dp": dp, "p": p, "y": y, "weight": table.weight}
+            low.formula(formula, places, scale=loss.scale)
+            continue
         if op is None or p.size == 0:
             if op is None:
                 table.called.append(f"the loss {loss!r}")

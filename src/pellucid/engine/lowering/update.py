@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pellucid.engine.lowering.base import Array, Call, View
+from pellucid.engine.lowering.recorded import recorded_average, recorded_update
 from pellucid.engine.opcodes import Buffer, Moment
 from pellucid.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, Run, joined
 from pellucid.penalties import L1, L2
@@ -55,7 +56,12 @@ def lower_update(low: Lowering) -> None:
     if isinstance(optimizer, LBFGS):  # makes its updates itself, and refuses a single one in words
         low.call(_called(low))
         return
-    known = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)
+    own = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)
+    tagged = net.stretches()
+    runs = joined(tagged, optimizer.weight_decay > 0)
+    decays = {run.decay: optimizer.weight_decay if run.decay else 0.0 for run in runs}
+    formulas = {d: None if own else recorded_update(low, optimizer, x) for d, x in decays.items()}
+    known = own or None not in formulas.values()
     if not known or type(penalty) not in (type(None), L1, L2):
         low.table.called.append(f"the penalty {penalty!r}" if known else f"{optimizer!r}")
         low.call(_called(low))
@@ -66,7 +72,6 @@ def lower_update(low: Lowering) -> None:
         name = f"{region}[{run.start}:{run.stop}]"
         return Buffer(name, (run.stop - run.start,), False, region, run.start * size)
 
-    tagged = net.stretches()
     if isinstance(penalty, L1 | L2):
         rates = {"l1": 0.0, "l2": 0.0} | {type(penalty).__name__.lower(): penalty.rate}
         for run in tagged:
@@ -81,14 +86,24 @@ def lower_update(low: Lowering) -> None:
             emit("square_sum", {"total": total, "g": at("gradient", run)}, start=number == 0)
         for run in tagged:
             emit("shrink", {"g": at("gradient", run), "total": total}, limit=optimizer.clip_norm)
-    for run in joined(tagged, optimizer.weight_decay > 0):
+    for run in runs:
         places: Places = {"theta": at("theta", run), "g": at("gradient", run)}
         slots: Places = {
             key: at(f"slot{number}", run) for number, key in enumerate(net.slots)
         }  # fmt: skip
-        op, numbers = _step(optimizer, optimizer.weight_decay if run.decay else 0.0)
-        emit(op, places | slots, **numbers)
-    if optimizer.max_norm is not None or optimizer.average is not None:
+        formula = formulas[run.decay]
+        if formula is not None:
+            low.formula(formula, places | slots)
+        else:
+            op, numbers = _step(optimizer, decays[run.decay])
+            emit(op, places | slots, **numbers)
+    averaging = None if optimizer.max_norm else recorded_average(low, optimizer)
+    if averaging is not None:
+        numbered = list(net.slots)
+        for run in joined(tagged, False):
+            slots = {key: at(f"slot{numbered.index(key)}", run) for key in ("average", "samples")}
+            low.formula(averaging, {"theta": at("theta", run), **slots})
+    elif optimizer.max_norm is not None or optimizer.average is not None:
         low.call(_finished(low))
 
 

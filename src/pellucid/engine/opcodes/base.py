@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pellucid.engine.formulas import Formula
 
 Array = NDArray[Any]
 
@@ -70,7 +73,8 @@ class Buffer:
 class Instruction:
     """An opcode, its buffers by name (None where one is left out) and its numbers.
 
-    `touches` are further buffers that Python reads or writes when this runs (opcode ``call``).
+    `touches` are further buffers that Python reads or writes when this runs (opcode ``call``);
+    `formula` is what an instruction of that opcode does.
     """
 
     op: str
@@ -78,10 +82,16 @@ class Instruction:
     numbers: dict[str, float] = field(default_factory=dict)
     node: str = ""
     touches: tuple[Buffer, ...] = ()
+    formula: Formula | None = None
 
     def all_buffers(self) -> list[Buffer]:
         """Every buffer that is given."""
         return [b for b in (*self.buffers.values(), *self.touches) if b is not None]
+
+    def operands(self) -> list[Buffer | None]:
+        """The buffers in the order of its opcode, or of its formula."""
+        names = OPCODES[self.op].buffers if self.formula is None else self.formula.names
+        return [self.buffers.get(name) for name in names]
 
 
 class Moment(NamedTuple):
@@ -94,6 +104,7 @@ class Moment(NamedTuple):
     t: int = 0  # the number of the update, counted from 1
     total: float = 0.0  # Σw of the effective batch
     rate: float = 0.0  # the learning rate
+    numbers: tuple[float, ...] = ()  # what else of an update depends on its count alone
 
 
 Twin = Callable[..., float | tuple[float, ...] | None]

@@ -1,0 +1,412 @@
+"""From recorded expressions to the steps of a formula.
+
+First it is found how the arrays lie: as one long row of values, or in lines of K with one number a
+line where something is reduced. Then every expression becomes a step, its result in a register that
+is free again after its last use; powers of a polynomial go in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+from pellucid.engine.formulas.formula import (
+    ABSENT,
+    BINARY,
+    COLUMN,
+    LINES,
+    OPERANDS,
+    OVER,
+    REDUCE,
+    UNARY,
+    VALUES,
+    Formula,
+    Step,
+)
+from pellucid.engine.formulas.nodes import Node, Shape, Untraceable
+from pellucid.engine.formulas.text import written
+
+REGISTERS, STEPS, CONSTANTS, REALS = 24, 500, 100, 8000  # at most
+_ALONE = 10**6  # virtual registers begin here, before they get their places
+
+
+class Output(NamedTuple):
+    """What becomes of an expression: stored in an operand, summed over lines into it, or a loss."""
+
+    name: str
+    node: Node
+    how: str  # "store", "over", "total"
+
+
+class Layout(NamedTuple):
+    """How the rows lie: `per` lines each, of K values along the axes `ends`."""
+
+    batch: int
+    per: int
+    ends: Shape
+    flat: bool
+
+    @property
+    def K(self) -> int:
+        return prod(self.ends)
+
+    def kind(self, node: Node) -> str:
+        """scalar, one (a number that is an operand's), column, line or full."""
+        if node.scalar or node.op in ("constant", "number"):
+            return "scalar"
+        if node.count == self.batch * self.per * self.K:
+            return "full"
+        if node.count == 1:
+            return "one"
+        if not self.flat and node.count == self.batch * self.per:
+            return "line"
+        shape = node.shape
+        while shape and shape[0] == 1:
+            shape = shape[1:]
+        if not self.flat and shape == self.ends:
+            return "column"
+        raise Untraceable(f"an array of shape {node.shape} is neither a row's nor a line's")
+
+
+def layouts(batch: int, row: Shape) -> list[Layout]:
+    """How rows of this shape may lie, the simplest first."""
+    found = [Layout(batch, 1, row, True)]
+    found += [Layout(batch, prod(row[:k]), row[k:], False) for k in reversed(range(len(row)))]
+    return found if row else [*found, Layout(batch, 1, (), False)]
+
+
+def compile_formula(
+    outputs: Sequence[Output], batch: int, row: Shape, *, numbers: int = 0,
+    leaves: Mapping[int, str] | None = None,
+) -> Formula:  # fmt: skip
+    """The formula of some expressions, for rows of a shape.
+
+    `numbers` is how many an update has; `leaves` are nodes, by number, whose values are ready in an
+    operand of a name.
+
+    Raises `Untraceable` where they do not fit into lines, or are too many.
+    """
+    why = Untraceable("")
+    for layout in layouts(batch, row):
+        try:
+            return _Compiler(layout, numbers, leaves or {}).run(outputs)
+        except Untraceable as error:
+            why = why if why.args[0] else error
+        except RecursionError:
+            raise Untraceable("its formula is too long") from None
+    raise why
+
+
+class _Compiler:
+    def __init__(self, layout: Layout, numbers: int, leaves: Mapping[int, str]) -> None:
+        self.layout, self.numbers, self.leaves = layout, numbers, leaves
+        self.names: list[str] = []  # of the operands, in the order in which they are met
+        self.steps: list[Step] = []
+        self.scalars: list[Step] = []
+        self.constants: list[float] = []
+        self.reals: list[float] = []
+        self.operands = [(ABSENT, 0)] * OPERANDS
+        self.places: dict[tuple[int, str], int] = {}
+        self.lined: set[int] = set()  # virtual registers of one number a line
+        self.uses: dict[int, int] = {}
+
+    def run(self, outputs: Sequence[Output]) -> Formula:
+        self._count(outputs)
+        written_to = []
+        for name, node, how in outputs:
+            if how == "total":
+                self._total(node)
+                continue
+            slot = self.slot(name)
+            written_to.append(slot)
+            if how == "over":
+                self._over(slot, node)
+            else:
+                kind = self.layout.kind(node)
+                form = "line" if kind == "line" else "full"
+                source = self.value(node, form)
+                self._operand(slot, LINES if kind == "line" else VALUES, 0)
+                self.steps.append(Step("copy", slot, source))
+        steps = _direct(self.steps)
+        steps, blocks, lines = _placed(steps, self.lined)
+        if blocks + lines > REGISTERS or len(steps) > STEPS or len(self.reals) > REALS:
+            raise Untraceable("its formula is too long")
+        scalars, shift = self._scalar_steps()
+        steps = [_shifted(step, shift) for step in steps]
+        return Formula(
+            self.layout.per, max(self.layout.K, 1), self.layout.flat, (blocks, lines),
+            tuple(self.operands), tuple(sorted({*written_to})), tuple(self.constants),
+            self.numbers, tuple(scalars), tuple(steps), tuple(self.reals), self._used(),
+            tuple(written(outputs, self.leaves)),
+        )  # fmt: skip
+
+    def slot(self, name: str) -> int:
+        """Which operand has this name."""
+        if name not in self.names:
+            self.names.append(name)
+        if len(self.names) == OPERANDS:
+            raise Untraceable("its formula has too many operands")
+        return self.names.index(name)
+
+    def _used(self) -> tuple[str, ...]:
+        """The names of the operands; where a loss is, the last has the rows' weights."""
+        weighs = any(step.op in ("total", "times", "counts") for step in self.steps)
+        blanks = [""] * (OPERANDS - 1 - len(self.names))
+        return (*self.names, *blanks, "weight" if weighs else "")
+
+    def _count(self, outputs: Sequence[Output]) -> None:
+        """How often each node is read."""
+        seen: set[int] = set()
+        stack = [output.node for output in outputs]
+        for node in stack:
+            self.uses[node.number] = self.uses.get(node.number, 0) + 1
+        while stack:
+            node = stack.pop()
+            if node.number in seen:
+                continue
+            seen.add(node.number)
+            for arg in node.args:
+                self.uses[arg.number] = self.uses.get(arg.number, 0) + 1
+                stack.append(arg)
+
+    # ---- values ---------------------------------------------------------------------------------
+
+    def value(self, node: Node, form: str) -> int:
+        """Where the values of a node are: as a block ("full") or one a line ("line")."""
+        kind = self.layout.kind(node)
+        if kind == "scalar":
+            return self.scalar(node)
+        if kind == "full" and form == "line":
+            raise Untraceable("a whole array stands where one number a line is wanted")
+        form = "full" if kind == "column" else form
+        key = (node.number, form)
+        if key not in self.places:
+            if kind == "line" and form == "full":
+                self.places[key] = self.emit("spread", "full", self.value(node, "line"))
+            else:
+                self.places[key] = self._made(node, "line" if kind == "line" else form)
+        return self.places[key]
+
+    def emit(self, op: str, form: str, a: int = 0, b: int = 0, c: int = 0) -> int:
+        """A step with a register of its own."""
+        to = _ALONE + len(self.steps)
+        self.steps.append(Step(op, to, a, b, c))
+        if form == "line":
+            self.lined.add(to)
+        return to
+
+    def _made(self, node: Node, form: str) -> int:
+        name = node.value if node.op == "input" else self.leaves.get(node.number)
+        if name is not None:
+            return self._input(node, name, form)
+        if node.op == "column":
+            start = len(self.reals)
+            self.reals += node.value
+            return self.emit("tile", form, -1, start, len(node.value))
+        if node.op in ("times", "counts"):
+            return self.emit(node.op, form)
+        if node.op in REDUCE:
+            (arg,) = node.args
+            if self.layout.flat or node.inner != self.layout.K or self.layout.kind(arg) != "full":
+                raise Untraceable("it puts numbers together that are no line")
+            return self.emit(node.op, "line", self.value(arg, "full"))
+        polynomial = self._polynomial(node)
+        if polynomial is not None:
+            t, coefficients = polynomial
+            start = len(self.reals)
+            self.reals += coefficients
+            return self.emit("polynomial", form, self.value(t, form), start, len(coefficients))
+        if node.op not in UNARY and node.op not in BINARY and node.op != "where":
+            raise Untraceable(f"there is no step for {node.op}")
+        places = [self.value(arg, form) for arg in node.args]
+        return self.emit(node.op, form, *places)
+
+    def _input(self, node: Node, name: str, form: str) -> int:
+        kind, slot = self.layout.kind(node), self.slot(name)
+        if kind in ("full", "line"):
+            self._operand(slot, VALUES if kind == "full" else LINES, 0)
+            return slot
+        self._operand(slot, COLUMN, node.count)
+        return self.emit("tile", form, slot, 0, node.count)
+
+    def _operand(self, slot: int, kind: int, length: int) -> None:
+        if self.operands[slot] not in ((ABSENT, 0), (kind, length)):
+            raise Untraceable("an array is used in two forms")
+        self.operands[slot] = (kind, length)
+
+    def _polynomial(self, node: Node) -> tuple[Node, list[float]] | None:
+        """t and c₀ … cₙ where a node is (…(c₀ t + c₁) t + …) + cₙ, n at least 2."""
+        coefficients: list[float] = []
+        t: Node | None = None
+        here = node
+        while here.op == "add" and here.args[1].op == "constant":
+            product, constant = here.args
+            if product.op != "multiply" or self.uses[product.number] > 1:
+                return None
+            inner, factor = product.args
+            if inner.op == "constant":
+                inner, factor = factor, inner
+            ends = factor.op == "constant"
+            t = t or (inner if ends else factor)
+            coefficients.append(constant.value)
+            if ends:
+                coefficients.append(factor.value)
+                found = inner is t and len(coefficients) > 2 and self.layout.kind(t) != "scalar"
+                return (t, coefficients[::-1]) if found else None
+            if factor is not t or self.uses[inner.number] > 1:
+                return None
+            here = inner
+        return None
+
+    # ---- single numbers -------------------------------------------------------------------------
+
+    def scalar(self, node: Node) -> int:
+        """Where a single number is; what is made of others gets its place at the end."""
+        key = (node.number, "scalar")
+        if key in self.places:
+            return self.places[key]
+        if node.op == "constant":
+            place = self._constant(node.value)
+        elif node.op == "number":
+            place = -CONSTANTS - 1 - node.value
+        else:
+            a, b = (self.scalar(arg) for arg in node.args)
+            place = -2 * CONSTANTS - 1 - len(self.scalars)
+            self.scalars.append(Step(node.op, place, a, b))
+        self.places[key] = place
+        return place
+
+    def _constant(self, value: float) -> int:
+        told = [repr(c) for c in self.constants]
+        if repr(value) not in told:
+            self.constants.append(value)
+            told.append(repr(value))
+        if len(told) > CONSTANTS:
+            raise Untraceable("its formula has too many constants")
+        return -1 - told.index(repr(value))
+
+    def _scalar_steps(self) -> tuple[list[Step], Callable[[int], int]]:
+        """The scalar steps, and where numbers and their results really are."""
+        constants, numbers = len(self.constants), self.numbers
+
+        def shift(place: int) -> int:
+            if place < -2 * CONSTANTS:
+                return place + 2 * CONSTANTS - constants - numbers
+            return place + CONSTANTS - constants if place < -CONSTANTS else place
+
+        return [_shifted(step, shift) for step in self.scalars], shift
+
+    # ---- sums over rows -------------------------------------------------------------------------
+
+    def _over(self, slot: int, node: Node) -> None:
+        """A parameter's gradient: what was there before, and a sum over lines."""
+        sides = [arg for arg in node.args if arg.op != "input"]
+        if node.op != "add" or len(sides) != 1 or sides[0].op != "over" or self.layout.flat:
+            raise Untraceable("a parameter's gradient is no sum over rows")
+        (arg,) = sides[0].args
+        count = sides[0].count
+        if self.layout.kind(arg) != "full" or count not in (1, self.layout.K):
+            raise Untraceable("a parameter's gradient is no sum over lines")
+        self._operand(slot, OVER, count)
+        self.steps.append(Step("over", slot, self.value(arg, "full")))
+
+    def _total(self, node: Node) -> None:
+        """The value of a loss: factors are taken out, and sums, which are added up anyway."""
+        factor = 1.0
+        while True:
+            constants = [arg for arg in node.args if arg.op == "constant"]
+            if node.op == "negative":
+                factor, node = -factor, node.args[0]
+            elif node.op == "divide" and node.args[1].op == "constant":
+                factor, node = factor / node.args[1].value, node.args[0]
+            elif node.op == "multiply" and constants:
+                factor *= constants[0].value
+                node = next(arg for arg in node.args if arg is not constants[0])
+            elif node.op == "sum":
+                node = node.args[0]
+            else:
+                break
+        kind = self.layout.kind(node)
+        if kind not in ("full", "line"):
+            raise Untraceable("a loss does not depend on its row")
+        self.steps.append(Step("total", -1, self.value(node, kind), self._constant(factor)))
+
+
+_READS = {"spread": 1, "polynomial": 1, "tile": 1, "over": 1, "total": 2, "where": 3,
+          "counts": 0, "times": 0}  # fmt: skip
+
+
+def reads(step: Step) -> tuple[int, ...]:
+    """The places that a step reads."""
+    count = _READS.get(step.op, 2 if step.op in BINARY else 1)
+    return (step.a, step.b, step.c)[:count]
+
+
+def _shifted(step: Step, shift: Callable[[int], int]) -> Step:
+    if step.op in ("tile", "polynomial"):
+        return step
+    a, b, c = (shift(p) if p < 0 else p for p in (step.a, step.b, step.c))
+    to = shift(step.to) if step.to < -1 else step.to
+    return step._replace(a=a, b=b, c=c, to=to)
+
+
+def _direct(steps: list[Step]) -> list[Step]:
+    """Results that are only copied to an operand are written there, where nothing old is lost."""
+    kept = list(steps)
+    for end in range(len(kept)):
+        step = kept[end]
+        if step.op != "copy" or step.to >= OPERANDS or step.a < _ALONE:
+            continue
+        start = next(i for i, other in enumerate(kept) if other.to == step.a)
+        old = any(step.to in reads(other) for other in kept[start + 1 : end])
+        crowded = any(other.to == step.to for other in kept[:end])
+        if old or crowded:
+            continue
+        kept = [
+            other._replace(
+                to=step.to if other.to == step.a else other.to,
+                a=step.to if other.a == step.a else other.a,
+                b=step.to if other.b == step.a else other.b,
+                c=step.to if other.c == step.a else other.c,
+            )
+            for other in kept
+        ]
+        kept[end] = Step("copy", step.to, step.to)
+    return [s for s in kept if s.op != "copy" or s.to != s.a]
+
+
+def _placed(steps: list[Step], lined: set[int]) -> tuple[list[Step], int, int]:
+    """Virtual registers get places, which are free again after their last use."""
+    last: dict[int, int] = {}
+    for time, step in enumerate(steps):
+        for place in (*reads(step), step.to):
+            last[place] = time
+    free: dict[bool, list[int]] = {False: [], True: []}
+    made: dict[bool, int] = {False: 0, True: 0}
+    at: dict[int, tuple[bool, int]] = {}
+    found: list[tuple[Step, list[tuple[bool, int] | int]]] = []
+    for time, step in enumerate(steps):
+        sources = [at.get(p, p) for p in (step.a, step.b, step.c)]
+        for place in {*reads(step)}:
+            if place in at and last[place] == time:
+                kind, number = at[place]
+                free[kind].append(number)
+        to: tuple[bool, int] | int = step.to
+        if step.to >= _ALONE:
+            kind = step.to in lined
+            free[kind].sort()
+            if free[kind]:
+                number = free[kind].pop(0)
+            else:
+                number, made[kind] = made[kind], made[kind] + 1
+            to = at[step.to] = (kind, number)
+        found.append((step, [to, *sources]))
+    blocks = made[False]
+
+    def real(place: tuple[bool, int] | int) -> int:
+        if isinstance(place, int):
+            return place
+        return OPERANDS + place[1] + (blocks if place[0] else 0)
+
+    return [Step(s.op, *[real(p) for p in places]) for s, places in found], blocks, made[True]
