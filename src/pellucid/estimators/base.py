@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import ceil, inf
-from types import MethodType
 from typing import Any, Self
 
 import numpy as np
@@ -17,8 +13,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from pellucid.errors import DataError, PellucidError
+from pellucid.errors import DataError
+from pellucid.estimators.conversion import converted, given_back
 from pellucid.estimators.descent import Moments, Momentum, Steps, epochs
+from pellucid.estimators.methods import unchanged_on_error
 from pellucid.estimators.networks import arrays_of, build, drawn
 from pellucid.estimators.objective import Objective
 from pellucid.estimators.parameters import check_parameters, hidden_sizes, random_of
@@ -324,6 +322,21 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
         """The same for what a user hands over."""
         return self._propagate(checked_features(self, X))
 
+    # ---- from and to scikit-learn's objects ----------------------------------------------------
+
+    @classmethod
+    def from_sklearn(cls, model: Any, *, engine: str = "auto") -> Self:
+        """An estimator with all that scikit-learn's `model` of the same name has learnt.
+
+        Fitted or not: parameters, weights, curves and the optimizer's state, so that `partial_fit`
+        and warm starts go on where it stopped. The two share no array.
+        """
+        return converted(model, cls, engine)
+
+    def to_sklearn(self) -> Any:
+        """scikit-learn's estimator of the same name, with all that this one has learnt."""
+        return given_back(self, type(self))
+
     # ---- scikit-learn's protocols --------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
@@ -336,52 +349,3 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-class NotAvailableError(PellucidError, AttributeError, ValueError):
-    """A method that an estimator does not have with the parameters that it was given."""
-
-
-class Incremental:
-    """Makes `partial_fit` a method that only an estimator has that can learn epoch by epoch.
-
-    ``hasattr`` is False with "lbfgs", which looks at all rows, and with early stopping, which has
-    to hold rows out; asked for all the same, a NotAvailableError says which it is.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
-
-    def __get__(self, estimator: Any, owner: type) -> Callable[..., Any]:
-        if estimator is None:
-            return self._function
-        if estimator.solver not in ("sgd", "adam"):
-            raise NotAvailableError(
-                "partial_fit is only available for stochastic optimizers. "
-                f"{estimator.solver} is not stochastic."
-            )
-        if estimator.early_stopping:
-            raise NotAvailableError("partial_fit does not support early_stopping=True")
-        return MethodType(self._function, estimator)
-
-
-@contextmanager
-def unchanged_on_error(estimator: MLP) -> Iterator[None]:
-    """Takes back what a fit did to an estimator where it fails."""
-    before = dict(estimator.__dict__)
-    arrays = [a.copy() for name in ("coefs_", "intercepts_") for a in before.get(name, ())]
-    steps = copy.deepcopy(before.get("_optimizer"))
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before)
-        if arrays:
-            for view, array in zip(
-                [*estimator.coefs_, *estimator.intercepts_], arrays, strict=True
-            ):
-                view[...] = array
-        if steps is not None:
-            estimator._optimizer = steps
-        raise

@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.errors import DataError
-from pellucid.estimators.base import MLP, Incremental, unchanged_on_error
+from pellucid.estimators.base import MLP
+from pellucid.estimators.methods import Incremental, unchanged_on_error
 from pellucid.estimators.parameters import keep
 from pellucid.estimators.validation import checked_pair
 

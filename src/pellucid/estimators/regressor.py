@@ -10,7 +10,8 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from pellucid.estimators.base import MLP, Incremental
+from pellucid.estimators.base import MLP
+from pellucid.estimators.methods import Incremental
 from pellucid.estimators.parameters import keep
 from pellucid.estimators.validation import checked_pair
 
