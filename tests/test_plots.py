@@ -379,7 +379,7 @@ def test_unit_maps_show_each_unit(plane: Network) -> None:
         assert ax.get_title() == f"relu_1[{k}]"
     few = plots.unit_maps(plane, POINTS, "dense_1", most=3, steps=10)
     assert [ax.get_title() for ax in few] == ["dense_1[0]", "dense_1[1]", "dense_1[2] (+5)"]
-    with pytest.raises(UnknownNameError, match="Did you mean .dense_"):
+    with pytest.raises(UnknownNameError, match="Did you mean"):
         plots.unit_maps(plane, POINTS, "dense_9")
 
 
@@ -515,9 +515,11 @@ def test_kernels_as_images(channels: int) -> None:
     np.testing.assert_allclose(pictures, expected)
 
 
-def test_gradient_flow_has_the_sizes_of_a_step() -> None:
+@pytest.mark.parametrize("silent", [True, False])
+def test_gradient_flow_has_the_sizes_of_a_step(silent: bool) -> None:
     net = mlp([2, 6, 3], loss=CrossEntropy(), optimizer=SGD(0.1))
-    net.parameters["dense_2/W"][...] = 0  # so that nothing comes back to the first layer
+    if silent:  # so that nothing comes back to the first layer
+        net.parameters["dense_2/W"][...] = 0
     ax = drawn(plots.gradient_flow(net, POINTS, QUADRANT))
     twin = net.copy()
     step = twin.step(POINTS, QUADRANT)
@@ -540,7 +542,7 @@ def test_gradient_flow_has_the_sizes_of_a_step() -> None:
         assert ratios.get_xdata()[k] == pytest.approx(0.1 * np.linalg.norm(g) / size, rel=1e-4)
     assert ax.get_xscale() == "log"
     assert ax.yaxis_inverted()
-    assert "exactly 0" in ax.get_xlabel()
+    assert ("exactly 0" in ax.get_xlabel()) == silent
     with pytest.raises(OptionError, match="no parameters"):
         plots.gradient_flow(Network([ReLU()], inputs=2, loss=MSE()), POINTS, POINTS)
 
@@ -561,6 +563,7 @@ def test_activation_histograms_count_the_values(images: tuple[Network, Dataset])
         )
     zero = 100 * np.mean(values["relu_1"] == 0)
     assert f"{zero:.0f} % are 0" in axes[2].get_title()
+    assert "are 0" not in axes[1].get_title()
     with pytest.raises(UnknownNameError):
         plots.activation_histograms(net, data, nodes=["dense_7"])
     broken = mlp([2, 2])
