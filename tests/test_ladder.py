@@ -210,6 +210,8 @@ PLANTED = [
     Planted("SGD", "sgd_step([layer.W, layer.b], [layer.dW, layer.db], self.learning_rate)", "W = layer.W - self.learning_rate * layer.dW", "not changed in place"),
     Planted("train_step", LOOP, "    for layer in reversed(layers):\n        if hasattr(layer, 'W'):\n            layer.backward(dy)\n            optimizer.update([layer])\n            dy = dy @ layer.W.T\n        else:\n            dy = layer.backward(dy)\n", "weights updated too early"),
     Planted("train_step", LOOP, LOOP.replace("    optimizer.update(layers)\n", ""), "optimizer is not called"),
+    Planted("train_step", LOOP, LOOP.replace("reversed(layers)", "layers"), "reversed(layers)"),
+    Planted("SGD", "            if hasattr(layer, \"W\"):\n", "            if layer.W is not None:\n", "a ReLU has no weights"),
     Planted("train_step", LOOP, LOOP + "    optimizer.update(layers)\n", "two updates"),
     Planted("train_step", LOOP, "    optimizer.update(layers)\n" + LOOP.replace("    optimizer.update(layers)\n", ""), "optimizer"),
     Planted("train_step", LOOP, "    layers[-1].backward(dy)\n    optimizer.update(layers)\n", "backward is not called on every layer"),
@@ -247,6 +249,15 @@ def test_every_slip_of_the_tables_can_happen() -> None:
     assert [name for name, _ in BACKWARD_SLIPS] == ["dx", "dW", "db"]
 
 
+def test_an_epoch_is_judged_by_itself(tmp_path: Path) -> None:
+    """A step that is wrong does not make the epoch around it wrong."""
+    source = (HERE / "plain.py").read_text()
+    broken = source.replace(LOOP, LOOP.replace("reversed(layers)", "layers"))
+    found = verdicts(tmp_path / "mine.py", broken)
+    assert not found["train_step"].right
+    assert found["train_epoch"].right
+
+
 def test_gradients_are_shown_beside_central_differences(tmp_path: Path) -> None:
     source = (HERE / "plain.py").read_text()
     wrong = source.replace("dW = x.T @ dy", "dW = x.T @ dy / len(x)")
@@ -254,6 +265,10 @@ def test_gradients_are_shown_beside_central_differences(tmp_path: Path) -> None:
     (line,) = [line for line in verdict.lines if "central differences" in line]
     numeric, given = map(float, re.findall(r"is (-?[\d.e-]+);? ?(?:yours)?", line)[:2])
     assert given == pytest.approx(numeric / 4, rel=1e-4)
+    (right,) = verdicts(tmp_path / "mine.py", source, "dense_backward").values()
+    numbers = [float(n) for n in re.findall(r"-?\d\.\d+", right.shown)]
+    assert len(numbers) == 2
+    assert numbers[0] == pytest.approx(numbers[1], abs=2e-6)
     wrong = source.replace(TAIL, TAIL.replace(" / len(labels)", ""))
     found = verdicts(tmp_path / "mine.py", wrong)["cross_entropy_gradient"]
     assert any("by central differences the gradient by scores[" in line for line in found.lines)

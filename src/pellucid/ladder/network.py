@@ -21,6 +21,7 @@ from pellucid.ladder.pieces import (
     cross_entropy,
     cross_entropy_gradient,
     dense_cases,
+    difference,
     judge_backward,
     loss_cases,
     normal,
@@ -81,6 +82,10 @@ class _SGD:
             if hasattr(layer, "W"):
                 layer.W -= self.learning_rate * layer.dW
                 layer.b -= self.learning_rate * layer.db
+
+
+for _kind in (_Dense, _ReLU, _CrossEntropy, _SGD):
+    _kind.__name__ = _kind.__name__.removeprefix("_")  # as errors name them
 
 
 # ---- the classes --------------------------------------------------------------------------------
@@ -215,6 +220,8 @@ def check_loss(kind: Callable[..., Any], call: Caller, names: Any) -> Verdict:
     right_or_slip(aside, call, backward, loss_cases(), cross_entropy_gradient,
                   LOSS_GRADIENT_SLIPS, ["the gradient"])  # fmt: skip
     _adopt(verdict, aside, "backward")
+    z, y = loss_cases()[0]
+    difference(verdict, "scores", lambda: made.forward(z, y), z, lambda: backward(z, y))
     if verdict.right:
         z, y = np.array([[1000.0, 0.0], [-1000.0, 0.0]]), np.array([0, 1])
         check_large(verdict, call(Verdict(""), "", made.forward, z, y), 0.0)
@@ -259,14 +266,7 @@ def _weights(layers: list[Any]) -> tuple[Array, ...]:
 
 
 def _right_step(layers: list[Any], x: Array, y: Array, rate: float) -> float:
-    for layer in layers:
-        x = layer.forward(x)
-    loss = _CrossEntropy()
-    value, dy = loss.forward(x, y), loss.backward()
-    for layer in reversed(layers):
-        dy = layer.backward(dy)
-    _SGD(rate).update(layers)
-    return value
+    return _step(layers, _CrossEntropy(), _SGD(rate), x, y)
 
 
 def _early_step(layers: list[Any], x: Array, y: Array, rate: float) -> None:
@@ -302,6 +302,8 @@ def check_train_step(function: Callable[..., Any], call: Caller, names: Any) -> 
     before = _weights(layers)
     given = call(verdict, "train_step", function, layers, _CrossEntropy(), _SGD(rate), x, y)
     if verdict.lines and verdict.lines[0] != "train_step gives None: is there a return?":
+        if "backward" in layers[0].calls and "backward" not in layers[2].calls:
+            verdict.slip("the gradient goes from the last layer to the first: reversed(layers)")
         return verdict
     expected = _layers()
     value = _right_step(expected, x, y, rate)
@@ -341,6 +343,16 @@ def check_train_step(function: Callable[..., Any], call: Caller, names: Any) -> 
     return verdict
 
 
+def _step(layers: list[Any], loss: Any, optimizer: Any, x: Array, labels: Array) -> float:
+    """A step as rung 6 describes it."""
+    value = float(loss.forward(_through(layers, x), labels))
+    dy = loss.backward()
+    for layer in reversed(layers):
+        dy = layer.backward(dy)
+    optimizer.update(layers)
+    return value
+
+
 def _through(layers: list[Any], x: Array) -> Array:
     for layer in layers:
         x = layer.forward(x)
@@ -370,8 +382,16 @@ def check_train_epoch(function: Callable[..., Any], call: Caller, names: Any) ->
         return values[-1]
 
     loss.forward = told  # type: ignore[method-assign]
-    given = call(verdict, "train_epoch", function, layers, loss, _SGD(0.1), x, y, size, order)
-    if given is None and not seen:
+    around = getattr(function, "__globals__", {})
+    own = around.get("train_step")
+    if own is not None:
+        around["train_step"] = _step  # so that what is said is about the epoch alone
+    try:
+        given = call(verdict, "train_epoch", function, layers, loss, _SGD(0.1), x, y, size, order)
+    finally:
+        if own is not None:
+            around["train_step"] = own
+    if given is None and (not seen or any("raises" in line for line in verdict.lines)):
         return verdict
     judge_batches(verdict, seen, rows, size, order.tolist())
     labels = [list(part) for part in loss.seen]

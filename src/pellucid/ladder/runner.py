@@ -56,7 +56,8 @@ class Report:
                 state = "right" if verdict.right else "not right"
                 if verdict.lines == [BLANK]:
                     state, verdict = BLANK, Verdict(verdict.piece)
-                lines.append(f"  {verdict.piece:<24}{state}")
+                shown = f"; {verdict.shown}" if verdict.right and verdict.shown else ""
+                lines.append(f"  {verdict.piece:<24}{state}{shown}")
                 lines += [f"    {line}" for line in verdict.lines]
                 lines += [f"    likely: {words}" for words in verdict.slips]
                 lines += [f"    by the way: {note}" for note in verdict.notes]

@@ -26,6 +26,8 @@ _ERRORS = [  # an error and the line in which it arose, and what is likely behin
      "functions of math take one number: NumPy's (np.exp, np.log) take arrays"),
     (r"could not be broadcast.*/ *(np\.)?[^)]*sum\((?!.*keepdims)",
      "a sum loses its axis, so rows are divided by the wrong sums: keepdims=True keeps (B, 1)"),
+    (r"'ReLU' object has no attribute '(W|b|dW|db)'",
+     "a ReLU has no weights: change those layers that have them, hasattr(layer, 'W')"),
     (r"has no attribute '(x|z|scores|labels)'",
      "backward needs what forward saw: keep it, self.x = x"),
     (r"NameError: name '(W|b|dW|db)' is not defined", "a layer's arrays are its own: self.W, self.b"),
@@ -40,6 +42,7 @@ class Verdict:
     lines: list[str] = field(default_factory=list)
     slips: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what is not wrong, and worth knowing
+    shown: str = ""  # a gradient that is right, beside central differences
 
     @property
     def right(self) -> bool:
