@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../formula.hpp"
 #include "../opcode.hpp"
 #include "../parallel.hpp"
 #include "testing.hpp"
@@ -52,7 +53,7 @@ template <class T> struct Call {
         for (Operand& o : i.at) o.region = -1;
         for (std::size_t k = 0; k < numbers.size(); k++)
             i.real[k] = numbers[k], i.whole[k] = std::fabs(numbers[k]) < 1e15 ? i64(numbers[k]) : 0;
-        m = {rows, 0, 3, 0, 2, double(rows), 0.1};
+        m = {rows, 0, 3, 0, 2, double(rows), 0.1, nullptr};
     }
     void hold(int k, bool batch, i64 count, std::string bytes) {
         i.at[k] = {0, 0, batch ? (m.rows ? count / m.rows : 0) : count, batch};
@@ -86,7 +87,8 @@ template <class T> struct Call {
         for (int k = 0; k < kOperands; k++) {
             if (!memory[k]) continue;
             after[k].assign(memory[k]->data, before[k].size());
-            check(opcode->writes >> k & 1 || after[k] == before[k], "only what is said to be written");
+            const unsigned writes = i.formula ? i.formula->writes : opcode->writes;
+            check(writes >> k & 1 || after[k] == before[k], "only what is said to be written");
         }
     }
     void run() {
