@@ -15,7 +15,7 @@ SOURCES := $(shell find src/pellucid -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv dev digits test test-all bench lint clean
+.PHONY: help venv dev digits test test-all docs pages bench lint clean
 
 help:  ## list the targets
 	@echo "Pellucid. make TARGET [PYTHON=python3.12] [VENV=.venv]"
@@ -33,9 +33,16 @@ test: lint  ## the checks and the tests, the long ones left out
 	@echo "pytest"
 	@$(BIN)/python -m pytest -q
 
-test-all: lint  ## the checks and every test
+test-all: lint $(VENV)/.docs  ## the checks and every test
 	@echo "pytest, long tests too"
 	@$(BIN)/python -m pytest -q -m "long or not long"
+
+docs: $(VENV)/.docs  ## build the site in docs/_build/html
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+pages: $(VENV)/.docs  ## run the walkthroughs and write their pages anew
+	@$(BIN)/python docs/pages.py
 
 bench: $(BENCH)/.pellucid  ## time Pellucid beside its peers: ONLY=lenet for one, QUICK=1 for a try
 	@$(BENCH)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
@@ -69,6 +76,12 @@ $(VENV)/.dev: pyproject.toml CMakeLists.txt $(NATIVE) | $(BIN)/python
 	@echo "installing pellucid into $(VENV) with what the checks need (some minutes, the first time)"
 	@$(PIP) install --editable '.[dev]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	@echo "installing what the site needs into $(VENV)"
+	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*project["optional-dependencies"]["docs"], sep="\n")' | xargs $(PIP) install
+	@touch $@
 
 $(BENCH)/.peers: benchmarks/requirements.txt
 	@echo "making $(BENCH) and installing the peers (some minutes, the first time)"
