@@ -618,6 +618,20 @@ def test_a_large_network_is_drawn_in_part_and_says_so() -> None:
         plots.diagram(net, most=1)
 
 
+def test_names_of_classes_are_given_or_known(plane: Network) -> None:
+    net = plane.copy()
+    net.classes = ("x", "y", "z")
+    ax = plots.decision_surface(net, POINTS, QUADRANT, steps=5)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["x", "y", "z"]
+    ax = plots.decision_surface(net, POINTS, QUADRANT, steps=5, names=["a", "b", "c"])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b", "c"]
+    net.classes = ("x", "y")  # of another output
+    ax = plots.decision_surface(net, POINTS, QUADRANT, steps=5)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["0", "1", "2"]
+    with pytest.raises(OptionError, match="there are 3 classes, and names= has 2"):
+        plots.decision_surface(net, POINTS, QUADRANT, names=["a", "b"])
+
+
 def test_palette_and_many_classes() -> None:
     from pellucid.insight.plots.canvas import colours
 

@@ -75,6 +75,16 @@ def colours(count: int) -> list[Any]:
     return [tuple(c) for c in colormaps["turbo"](np.linspace(0.05, 0.95, count))]
 
 
+def class_labels(count: int, given: Any, *others: Any) -> list[str]:
+    """What the classes are called: as given, else the first of the others that fits, or numbers."""
+    if given is not None and len(given) != count:
+        raise OptionError(f"there are {count} classes, and names= has {len(given)}")
+    for names in (given, *others):
+        if names is not None and len(names) == count:
+            return [str(name) for name in names]
+    return [str(k) for k in range(count)]
+
+
 def symmetric(values: Array) -> float:
     """The largest size among finite values: a signed map reaches from −it to +it."""
     finite = values[np.isfinite(values)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import DataError, OptionError, ShapeError
-from pellucid.insight.plots.canvas import AMOUNT, COLOURS, axes_for, bare, grid_for
+from pellucid.insight.plots.canvas import AMOUNT, COLOURS, axes_for, bare, class_labels, grid_for
 from pellucid.metrics import confusion_matrix as count_confusions
 from pellucid.network.network import Network
 from pellucid.targets import class_indices
@@ -92,7 +92,7 @@ def predictions(
     axes : sequence of matplotlib.axes.Axes, optional
         One for each image.
     names : sequence of str, optional
-        The classes' names in order.
+        The classes' names in order; by default those of a dataset, or what the network knows.
     shape : tuple of int, optional
         Height and width, and channels if any, of a row.
     most : int, default 24
@@ -102,10 +102,11 @@ def predictions(
     -------
     array of matplotlib.axes.Axes, (images,)
     """
-    names = names if names is not None else getattr(x, "names", None)
+    others = getattr(x, "names", None), net.classes
     x, y, _ = unpacked(x, y, None)
     x, y = np.asarray(x)[:most], None if y is None else np.asarray(y)[:most]
-    return _answers(x, y, _probabilities(net, x), axes, names, shape)
+    p = _probabilities(net, x)
+    return _answers(x, y, p, axes, class_labels(p.shape[1], names, *others), shape)
 
 
 def mistakes(
@@ -117,7 +118,7 @@ def mistakes(
     These are the ones taken for another class whose true class has the least probability. The
     arguments are those of `predictions`; all rows of `x` are looked at, `most` of them drawn.
     """
-    names = names if names is not None else getattr(x, "names", None)
+    others = getattr(x, "names", None), net.classes
     x, y, _ = unpacked(x, y, None)
     if y is None:
         raise DataError("which are mistakes is known from the true classes: mistakes(net, x, y)")
@@ -128,7 +129,8 @@ def mistakes(
     worst = wrong[np.argsort(p[wrong, true[wrong]], kind="stable")][:most]
     if not worst.size:
         raise DataError(f"there are no mistakes among these {len(x)} rows")
-    return _answers(x[worst], true[worst], p[worst], axes, names, shape)
+    labels = class_labels(p.shape[1], names, *others)
+    return _answers(x[worst], true[worst], p[worst], axes, labels, shape)
 
 
 def _probabilities(net: Network, x: Array) -> Array:
@@ -142,10 +144,11 @@ def _indices(y: Array, classes: int) -> NDArray[np.int64]:
     return class_indices(y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.ravel(), classes)
 
 
-def _answers(x: Array, y: Array | None, p: Array, axes: Any, names: Any, shape: Any) -> Array:
+def _answers(
+    x: Array, y: Array | None, p: Array, axes: Any, labels: list[str], shape: Any
+) -> Array:
     if not len(x):
         raise DataError("there are no rows to draw")
-    labels = [str(n) for n in (range(p.shape[1]) if names is None else names)]
     said, true = p.argmax(axis=1), None if y is None else _indices(y, p.shape[1])
     axes = grid_for(axes, len(x), width=1.25, height=1.4)
     for i, ax in enumerate(axes):

@@ -15,6 +15,7 @@ from pellucid.insight.plots.canvas import (
     VALUES,
     axes_for,
     bare,
+    class_labels,
     colours,
     grid_for,
     symmetric,
@@ -90,7 +91,7 @@ def decision_surface(
     steps : int, default 200
         Points each way at which the network is asked.
     """
-    names = names if names is not None else getattr(x, "names", None)
+    others = getattr(x, "names", None), net.classes
     x, y, _ = unpacked(x, y, None)
     grid, rows = plane(net, x, steps)
     answer = _chosen(net.predict(grid.points.astype(net.dtype)), output)
@@ -98,7 +99,8 @@ def decision_surface(
     answer = answer.reshape(len(answer), -1)  # (N·N, K)
     ax = axes_for(ax, 5.2, 4.4)
     if answer.shape[1] > 1:
-        _classes(ax, grid, answer, rows, target, names)
+        labels = class_labels(answer.shape[1], names, *others)
+        _classes(ax, grid, answer, rows, target, labels)
     else:
         _values(ax, grid, answer[:, 0], rows, target)
     ax.set(xlabel="input 0", ylabel="input 1")
@@ -115,11 +117,12 @@ def _chosen(outputs: Any, name: str | None) -> Any:
     return outputs[name]
 
 
-def _classes(ax: Any, grid: Plane, answer: Array, rows: Array, y: Array | None, names: Any) -> None:
+def _classes(
+    ax: Any, grid: Plane, answer: Array, rows: Array, y: Array | None, labels: list[str]
+) -> None:
     from matplotlib.colors import ListedColormap
 
     count = answer.shape[1]
-    labels = [str(k) for k in range(count)] if names is None else [str(n) for n in names]
     palette = colours(count)
     winner = answer.argmax(axis=1)
     sure = np.ones(len(answer))
