@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import Batches
+from pellucid.engine.base import Batch, Batches
 from pellucid.errors import DataError, OptionError, PellucidError, ShapeError
 from pellucid.layers.base import shape_text
 from pellucid.network.arrays import as_array
@@ -65,10 +65,9 @@ class RowFeed:
             x = as_array(x, "x")  # once: all look at the same array
         prepare(nets, lambda net: net.inputs_for(x), ready)
         self._data: list[Data] = []
-        for i, net in enumerate(nets):
-            like = next((j for j in range(i) if _same_needs(net, nets[j])), None)
+        for i, (net, like) in enumerate(zip(nets, _alike(nets), strict=True)):
             with naming(i):
-                if like is not None:
+                if like != i:
                     data = self._data[like]
                 elif taught:
                     data = Data(net.inputs_for(x), {}, None)
@@ -155,6 +154,7 @@ class ItemFeed:
         """Makes every network's source; only the first one's iterator is used, for all."""
         self._steps, self._accumulate = steps, accumulate
         given = _validation(validation)
+        self._like = _alike(self._nets)
         self.sources: list[StreamSource] = []
         for i, net in enumerate(self._nets):
             with naming(i):
@@ -170,10 +170,12 @@ class ItemFeed:
                 return
             if update >= start:
                 given = some if self._teacher is None else [self._taught(item) for item in some]
-                yield (
-                    update,
-                    [StreamBatches(net, iter(given), 1, self._accumulate) for net in self._nets],
-                )
+                made: dict[int, Batches] = {}
+                for place, net in enumerate(self._nets):
+                    if place == self._like[place]:
+                        with naming(place):
+                            made[place] = _Once(net, given)
+                yield update, [made[place] for place in self._like]
             update += 1
 
     def _taught(self, item: Any) -> Any:
@@ -250,6 +252,25 @@ def _check_inputs(nets: Sequence[Network]) -> None:
                     f"networks[0] as {shape_text(other.shape)} ({other.dtype}): networks that "
                     "learn together are fed the same rows"
                 )
+
+
+class _Once:
+    """The batches of one update, made ready once for every network that needs them alike."""
+
+    def __init__(self, net: Network, items: Sequence[Any]) -> None:
+        self._parts = StreamBatches(net, iter(items), 1, len(items) or 1).get(0)
+
+    def get(self, index: int) -> list[Batch] | None:
+        """The parts of the update, and then no more."""
+        return self._parts if index == 0 else None
+
+
+def _alike(nets: Sequence[Network]) -> list[int]:
+    """For each network the first one whose data, once checked, will do for it too."""
+    return [
+        next(j for j, other in enumerate(nets) if j == i or _same_needs(net, other))
+        for i, net in enumerate(nets)
+    ]
 
 
 def _same_needs(net: Network, other: Network) -> bool:
