@@ -5,23 +5,31 @@ from __future__ import annotations
 import doctest
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from pellucid import gradcheck
 from pellucid.cli import main
 from pellucid.data import digits
 from pellucid.errors import FileFormatError, OptionError
 from pellucid.ladder import RUNGS, check_file, train_digits, write_starters
 from pellucid.ladder.digits import LadderError
-from pellucid.ladder.pieces import BACKWARD_SLIPS, FORWARD_SLIPS, LOSS_GRADIENT_SLIPS, LOSS_SLIPS
+from pellucid.ladder.pieces import (
+    BACKWARD_SLIPS,
+    FORWARD_SLIPS,
+    LOSS_GRADIENT_SLIPS,
+    LOSS_SLIPS,
+    backward_cases,
+    cross_entropy,
+    cross_entropy_gradient,
+    dense_backward,
+    dense_cases,
+    loss_cases,
+)
 from pellucid.ladder.rungs import look
-from pellucid.ladder.verdict import Verdict
+from pellucid.ladder.verdict import Slip, Verdict, name_slip, same
 
 HERE = Path(__file__).parent / "ladder"
 STYLES = ("plain", "loops", "terse")
@@ -243,10 +251,35 @@ def test_every_slip_is_named(slip: Planted, tmp_path: Path) -> None:
     assert len(verdict.slips) == 1, verdict
 
 
-def test_every_slip_of_the_tables_can_happen() -> None:
-    """No two slips of a table give the same on all cases under different words."""
-    assert min(map(len, (FORWARD_SLIPS, LOSS_SLIPS, LOSS_GRADIENT_SLIPS))) >= 10
-    assert [name for name, _ in BACKWARD_SLIPS] == ["dx", "dW", "db"]
+def test_no_two_slips_are_taken_for_each_other() -> None:
+    """Slips of a table under different words differ from what is right, and from each other."""
+    tables = [
+        (dense_cases(), dense_forward, FORWARD_SLIPS), (loss_cases(), cross_entropy, LOSS_SLIPS),
+        (loss_cases(), cross_entropy_gradient, LOSS_GRADIENT_SLIPS),
+        *((backward_cases(), lambda *a, k=k: dense_backward(*a)[k], slips)
+          for k, (_, slips) in enumerate(BACKWARD_SLIPS)),
+    ]  # fmt: skip
+    for cases, right, slips in tables:
+        for slip in slips:
+            given = [(args, gives(slip, args)) for args in cases]
+            given = [(args, value) for args, value in given if value is not None]
+            assert given, slip.words
+            assert not all(same(value, right(*args)) for args, value in given), slip.words
+            verdict = Verdict("piece")
+            name_slip(verdict, given, slips)
+            assert verdict.slips == [slip.words]
+
+
+def dense_forward(x: Any, W: Any, b: Any) -> Any:
+    return x @ W + b
+
+
+def gives(slip: Slip, args: tuple[Any, ...]) -> Any:
+    try:
+        with np.errstate(all="ignore"):
+            return slip.gives(*args)
+    except ValueError:
+        return None
 
 
 def test_an_epoch_is_judged_by_itself(tmp_path: Path) -> None:
@@ -308,11 +341,12 @@ def test_starters_say_what_is_not_written_yet(tmp_path: Path) -> None:
         text = path.read_text()
         assert f"pellucid check {path.name}" in text
         assert "import numpy" in text
-        report = check_file(path)
-        assert list(report.verdicts) == [rung.number]
-        assert [v.piece for v in report.verdicts[rung.number]] == list(rung.checks)
-        assert not report.right
-        assert str(report).count("not written yet") == len(rung.checks)
+        found = verdicts(path, text)
+        assert list(found) == list(rung.checks)
+        assert all(verdict.lines == ["not written yet"] for verdict in found.values())
+    report = check_file(paths[5])
+    assert not report.right
+    assert str(report).count("not written yet") == 6
     with pytest.raises(OptionError, match="may be your work"):
         write_starters(tmp_path / "ladder")
 
@@ -389,7 +423,6 @@ def test_the_digits_are_learnt_with_the_readers_own_layers(tmp_path: Path) -> No
     assert result.accuracy > 0.9
     net, (_, test) = result.network(), digits()
     assert net.evaluate(test)["accuracy"] == pytest.approx(result.accuracy, abs=1e-3)
-    assert gradcheck is not None
     assert np.isfinite(net.parameters.vector).all()
 
 
@@ -427,9 +460,6 @@ def test_solutions_take_120_lines() -> None:
     for style in STYLES:
         lines = (HERE / f"{style}.py").read_text().splitlines()
         assert len([line for line in lines if line.strip()]) <= 120
-    code = "import sys, pellucid.ladder.child; print('pellucid.training' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() in ("True", "False")
 
 
 # ---- the command line ---------------------------------------------------------------------------
@@ -457,12 +487,12 @@ def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_train_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine, saved = str(HERE / "terse.py"), str(tmp_path / "mine.safetensors")
-    assert main(["train", "digits", "--layers", mine, "--epochs", "2", "-o", saved]) == 0
+    assert main(["train", "digits", "--layers", mine, "--epochs", "1", "-o", saved]) == 0
     out, err = capsys.readouterr()
     assert "of 2,000 digits it has never seen are right" in out
-    assert err.count("epoch") == 2
+    assert err.count("epoch") == 1
     assert main(["evaluate", saved, "digits", "--json"]) == 0  # a network like any other
-    assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+    assert json.loads(capsys.readouterr().out)["accuracy"] > 0.85
     assert main(["train", "digits", "--layers", mine, "--epochs", "1", "--quiet", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["record"][0]["accuracy"] > 0.85

@@ -64,9 +64,8 @@ class Reporter:
 
 def load(path: Path, reporter: Reporter) -> dict[str, Any] | None:
     """The names that a file defines; None where it cannot be run, which is then told."""
-    source = path.read_text(encoding="utf-8")
     try:
-        ast.parse(source)
+        ast.parse(path.read_bytes())
     except SyntaxError as error:
         line = (error.text or "").rstrip()
         reporter.send("unreadable", text=f"line {error.lineno}: {error.msg}\n  {line}")
