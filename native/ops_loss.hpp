@@ -7,16 +7,18 @@
 
 namespace pellucid::PELLUCID_TIER {
 
-// What a row's gradient is multiplied by, and what its value counts: scale·w/Σw and w.
+// What a row's gradient is multiplied by, and what its value counts: scale·w/Σw and w. Where a row has
+// several places with a class each, such as an image's pixels, a place stands for a row here.
 template <class T> struct Share {
     const T* weight;
     T share;
-    T of(i64 row) const { return weight ? weight[row] * share : share; }
-    double counts(i64 row) const { return weight ? double(weight[row]) : 1.0; }
+    i64 places = 1;
+    T of(i64 row) const { return weight ? weight[row / places] * share : share; }
+    double counts(i64 row) const { return weight ? double(weight[row / places]) : 1.0; }
 };
-template <class T> Share<T> share_of(const Frame<T>& f) {
+template <class T> Share<T> share_of(const Frame<T>& f, i64 places = 1) {
     const double scale = f.i->real[1], total = f.m->total;
-    return {f.m->weighted ? f.at[3] : nullptr, T(total ? scale / total : 0.0)};
+    return {f.m->weighted ? f.at[3] : nullptr, T(total ? scale / total / double(places) : 0.0), places};
 }
 
 inline void check_loss(const Check& c) {
@@ -165,8 +167,9 @@ template <class T> double cross_entropy_row(T* out, const T* p, Labels y, Share<
 template <class T> void run_cross_entropy(const Frame<T>& f) {
     const i64 K = f.i->whole[0];
     const Labels y{reinterpret_cast<const i64*>(f.at[2]), K};
-    const auto share = share_of(f);
-    f.sums[0] = f.i->real[1] * sum_of_rows(f.m->rows, 8 * K, [&](int part, i64 first, i64 rows) {
+    const i64 places = f.i->whole[2];
+    const auto share = share_of(f, places);
+    f.sums[0] = f.i->real[1] / double(places) * sum_of_rows(f.m->rows * places, 8 * K, [&](int part, i64 first, i64 rows) {
         double sum = 0;
         for (i64 i = first, n; i < first + rows; i += n) {
             n = K > kSide ? 1 : lesser(W<T>, first + rows - i);
@@ -179,10 +182,11 @@ template <class T> void run_cross_entropy(const Frame<T>& f) {
 }
 inline void check_cross_entropy(const Check& c) {
     check_loss(c);
-    c.need(c.size(1) == c.n(0) && c.size(2) == 1);
+    c.need(c.n(2) >= 1 && c.n(2) <= c.size(1) && c.size(1) % c.n(2) == 0);
+    c.need(c.size(1) / c.n(2) == c.n(0) && c.size(2) == c.n(2));
 }
 template <class T> i64 scratch_classes(const Instruction& i, i64 rows) {  // for rows without dp
-    return i.whole[0] > kSide ? i.whole[0] * most_parts(rows, 8 * i.whole[0]) : 0;
+    return i.whole[0] > kSide ? i.whole[0] * most_parts(rows * i.whole[2], 8 * i.whole[0]) : 0;
 }
 
 // l = -(y * log(softmax(p))).sum(axis=1); dp = share * (p - y); y are rows of probabilities
@@ -227,8 +231,9 @@ double cross_entropy_rows_row(T* out, const T* p, const T* y, Share<T> share, i6
 }
 template <class T> void run_cross_entropy_rows(const Frame<T>& f) {
     const i64 K = f.i->whole[0];
-    const auto share = share_of(f);
-    f.sums[0] = f.i->real[1] * sum_of_rows(f.m->rows, 8 * K, [&](int part, i64 first, i64 rows) {
+    const i64 places = f.i->whole[2];
+    const auto share = share_of(f, places);
+    f.sums[0] = f.i->real[1] / double(places) * sum_of_rows(f.m->rows * places, 8 * K, [&](int part, i64 first, i64 rows) {
         double sum = 0;
         for (i64 i = first, n; i < first + rows; i += n) {
             n = K > kSide ? 1 : lesser(W<T>, first + rows - i);
@@ -241,7 +246,8 @@ template <class T> void run_cross_entropy_rows(const Frame<T>& f) {
 }
 inline void check_cross_entropy_rows(const Check& c) {
     check_loss(c);
-    c.need(c.size(1) == c.n(0) && c.size(2) == c.n(0));
+    c.need(c.n(2) >= 1 && c.n(2) <= c.size(1) && c.size(1) % c.n(2) == 0);
+    c.need(c.size(1) / c.n(2) == c.n(0) && c.size(2) == c.size(1));
 }
 
 // ---- metrics -----------------------------------------------------------------------------------
@@ -276,11 +282,12 @@ template <class T> bool right_row(const T* p, Labels y, i64 row) {
 template <class T> void run_accuracy(const Frame<T>& f) {
     const i64 K = f.i->whole[0];
     const Labels y{reinterpret_cast<const i64*>(f.at[1]), K};
-    const Share<T> share{f.m->weighted ? f.at[2] : nullptr, T(0)};
+    const i64 places = f.i->whole[1];
+    const Share<T> share{f.m->weighted ? f.at[2] : nullptr, T(0), places};
     double all = 0;
-    for (i64 i = 0; i < f.m->rows; i++) all += share.counts(i);
-    f.sums[1] = all;
-    f.sums[0] = sum_of_rows(f.m->rows, 2 * K, [&](int, i64 first, i64 rows) {
+    for (i64 i = 0; i < f.m->rows; i++) all += share.counts(i * places);
+    f.sums[1] = all * double(places);
+    f.sums[0] = sum_of_rows(f.m->rows * places, 2 * K, [&](int, i64 first, i64 rows) {
         double sum = 0;
         for (i64 i = first, n; i < first + rows; i += n) {
             n = K > kSide ? 1 : lesser(W<T>, first + rows - i);
@@ -291,8 +298,9 @@ template <class T> void run_accuracy(const Frame<T>& f) {
     });
 }
 inline void check_accuracy(const Check& c) {
-    c.need(c.rowwise(0) && c.rowwise(1) && c.rowwise(2) && c.n(0) >= 1 && c.size(0) == c.n(0));
-    c.need(c.size(1) == 1 && c.size(2) == 1);
+    c.need(c.rowwise(0) && c.rowwise(1) && c.rowwise(2) && c.n(0) >= 1 && c.n(1) >= 1);
+    c.need(c.n(1) <= c.size(0) && c.size(0) % c.n(1) == 0 && c.size(0) / c.n(1) == c.n(0));
+    c.need(c.size(1) == c.n(1) && c.size(2) == 1);
 }
 
 }  // namespace pellucid::PELLUCID_TIER

@@ -95,8 +95,8 @@ struct Rows {  // of a loss: predictions, weights, and what is wanted
         for (double& w : weight) w = std::fabs(w);
     }
     // Weighted and not, with a place for dp and without; weights of 1 are as none.
-    template <class T, class Targets> void test(const char* name, double number, Targets targets) const {
-        Call<T> plain(name, B, {number, scale});
+    template <class T, class Targets> void test(const char* name, Numbers numbers, Targets targets) const {
+        Call<T> plain(name, B, numbers);
         plain.rows(0, p).rows(1, p).rows(3, weight);
         targets(plain);
         plain.m.total = 3;
@@ -132,17 +132,18 @@ template <class T> void test_distances() {
         r.value[i / r.N] += binary ? (std::fmax(p, 0) - p * y[i] + std::log1p(e)) / N : error * error / N;
         r.dp[i] = binary ? ((p >= 0 ? 1 : e) / (1 + e) - y[i]) / N : 2 * error / N;
     }
-    r.test<T>(binary ? "binary_cross_entropy" : "mse", double(r.N), [&](Call<T>& c) { c.rows(2, y); });
+    r.test<T>(binary ? "binary_cross_entropy" : "mse", {double(r.N), r.scale}, [&](Call<T>& c) { c.rows(2, y); });
 }
 
 template <class T> void test_classes() {
-    Rows r(pick({1, 2, 5, 17, 64, 300}), pick({1, 2, 3, 10, 16, 17, 31, 32, 33, 100, 1000}));
+    const i64 K = pick({1, 2, 3, 10, 16, 17, 31, 32, 33, 100, 1000}), P = pick({1, 1, 2, 5});  // classes, places
+    Rows r(pick({1, 2, 5, 17, 64, 300}), P * K);
     const bool labels = whole(0, 1);
-    const i64 B = r.B, K = r.N;
-    Whole y(B);
-    Numbers truth(B * K), share = random_numbers(B * K);
+    const i64 n = r.B * P;
+    Whole y(n);
+    Numbers truth(n * K), share = random_numbers(n * K);
     double right = 0, counted = 0, all = 0;
-    for (i64 i = 0; i < B; i++) {
+    for (i64 i = 0; i < n; i++) {
         y[i] = whole(0, K - 1);
         if (whole(0, 9) == 0) r.p[i * K + whole(0, K - 1)] = r.p[i * K];  // a tie
         double top = -kInfinity, sum = 0, mass = 0;
@@ -153,21 +154,24 @@ template <class T> void test_classes() {
             mass += truth[i * K + k];
         }
         for (i64 k = 0; k < K; k++) sum += std::exp(r.p[i * K + k] - top);
-        r.value[i] = mass * std::log(sum);
+        double value = mass * std::log(sum);
         for (i64 k = 0; k < K; k++) {
-            r.value[i] -= truth[i * K + k] * (r.p[i * K + k] - top);
-            r.dp[i * K + k] = mass * std::exp(r.p[i * K + k] - top) / sum - truth[i * K + k];
+            value -= truth[i * K + k] * (r.p[i * K + k] - top);
+            r.dp[i * K + k] = (mass * std::exp(r.p[i * K + k] - top) / sum - truth[i * K + k]) / double(P);
         }
-        right += best == y[i], all += r.weight[i], counted += best == y[i] ? r.weight[i] : 0;
+        const double weight = r.weight[i / P];
+        r.value[i / P] += value / double(P);
+        right += best == y[i], all += weight, counted += best == y[i] ? weight : 0;
     }
-    if (labels) r.test<T>("cross_entropy", double(K), [&](Call<T>& c) { c.indices(2, y); });
-    else r.test<T>("cross_entropy_rows", double(K), [&](Call<T>& c) { c.rows(2, truth); });
-    Call<T> metric("accuracy", B, {double(K)});
+    const Numbers numbers = {double(K), r.scale, double(P)};
+    if (labels) r.test<T>("cross_entropy", numbers, [&](Call<T>& c) { c.indices(2, y); });
+    else r.test<T>("cross_entropy_rows", numbers, [&](Call<T>& c) { c.rows(2, truth); });
+    Call<T> metric("accuracy", r.B, {double(K), double(P)});
     metric.rows(0, r.p).indices(1, y).rows(2, r.weight).run();
-    check(metric.sums[0] == right && metric.sums[1] == double(B), "accuracy");
+    check(metric.sums[0] == right && metric.sums[1] == double(n), "accuracy");
     metric.m.weighted = 1;
     metric.run();
-    metric.near_sum(0, counted), metric.near_sum(1, all);
+    metric.near_sum(0, counted, 4), metric.near_sum(1, all, 4);
 }
 
 // A label outside the classes reads and writes nothing else; the greatest of a row is its first NaN.
@@ -175,17 +179,17 @@ template <class T> void test_labels() {
     const i64 B = 40, K = pick({10, 50});
     const Numbers p = random_numbers(B * K), weight(B, 1.0);
     for (i64 wrong : {i64(-1), K, i64(1) << 62, -(i64(1) << 62)}) {
-        Call<T> c("cross_entropy", B, {double(K), 1});
+        Call<T> c("cross_entropy", B, {double(K), 1, 1});
         c.rows(0, p).rows(1, p).indices(2, Whole(B, wrong)).rows(3, weight).run();
         check(std::isnan(c.sums[0]), "a label outside gives NaN");
-        Call<T> metric("accuracy", B, {double(K)});
+        Call<T> metric("accuracy", B, {double(K), 1});
         metric.rows(0, p).indices(1, Whole(B, wrong)).rows(2, weight).run();
         check(metric.sums[0] == 0, "a label outside is wrong");
     }
     Numbers spoilt = p;
     for (i64 i = 0; i < B; i++) spoilt[i * K + 5] = spoilt[i * K + 7] = kNaN;
     for (i64 at : {4, 5, 7}) {
-        Call<T> metric("accuracy", B, {double(K)});
+        Call<T> metric("accuracy", B, {double(K), 1});
         metric.rows(0, spoilt).indices(1, Whole(B, at)).rows(2, weight).run();
         check(metric.sums[0] == (at == 5 ? B : 0), "the first NaN is the greatest");
     }

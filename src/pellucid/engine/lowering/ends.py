@@ -11,7 +11,7 @@ from pellucid.engine.lowering.recorded import recorded_loss
 from pellucid.engine.opcodes import MAPS, Buffer, Moment
 from pellucid.errors import ShapeError
 from pellucid.layers.base import Cache
-from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss
+from pellucid.losses import MSE, BinaryCrossEntropy, ClassLoss, CrossEntropy, Loss, Quantile
 from pellucid.metrics import Accuracy
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def usual_kind(loss: Loss, row: tuple[int, ...]) -> Kind:
     """What targets of a loss mostly look like, before any have been seen."""
-    return Kind(row[:-1], True) if type(loss) is CrossEntropy else Kind(row, False)
+    if type(loss) is Quantile and isinstance(loss.quantiles, tuple):
+        return Kind(row[:-1], False)
+    return Kind(row[:-1], True) if isinstance(loss, ClassLoss) else Kind(row, False)
 
 
 def lower_losses(low: Lowering) -> None:
@@ -49,9 +51,12 @@ def lower_losses(low: Lowering) -> None:
             _called_loss(low, loss, dp, p, y)
             continue
         y.integer = op == "cross_entropy"
-        size = {"K" if op.startswith("cross") else "N": max(p.size, 1)}
         places = {"dp": dp, "p": p, "y": y, "weight": table.weight}
-        low.emit(op, places, **size, scale=loss.scale)
+        if op.startswith("cross"):
+            K = p.shape[-1]
+            low.emit(op, places, K=K, scale=loss.scale, places=p.size // K)
+        else:
+            low.emit(op, places, N=p.size, scale=loss.scale)
 
 
 def _opcode(loss: Loss, p: Buffer, kind: Kind) -> str | None:
@@ -60,8 +65,9 @@ def _opcode(loss: Loss, p: Buffer, kind: Kind) -> str | None:
         return "mse"
     if type(loss) is BinaryCrossEntropy and loss.positive_weight is None and kind.shape == p.shape:
         return "binary_cross_entropy"
-    if type(loss) is CrossEntropy and not loss.label_smoothing and len(p.shape) == 1:
-        if kind == Kind((), True):
+    if type(loss) is CrossEntropy and not loss.label_smoothing:
+        several = len(p.shape) > 1
+        if kind == Kind(p.shape[:-1], True) and not (several and loss.ignore_index is not None):
             return "cross_entropy"
         if kind == Kind(p.shape, False):
             return "cross_entropy_rows"
@@ -99,9 +105,11 @@ def lower_metrics(low: Lowering) -> None:
     for number, (name, metric) in enumerate(low.metrics):
         p, y = low.at[low.graph.outputs[name]], table.targets[name]
         low.node(name)
-        classes = y.integer and y.shape == () and len(p.shape) == 1 and p.size > 0
-        if type(metric) is Accuracy and classes:
-            low.emit("accuracy", {"p": p, "y": y, "weight": table.weight}, K=p.size)
+        classes = y.integer and y.shape == p.shape[:-1] and p.size > 0
+        ignoring = y.shape and getattr(low.net.losses[name], "ignore_index", None) is not None
+        if type(metric) is Accuracy and classes and not metric.multilabel and not ignoring:
+            K = p.shape[-1]
+            low.emit("accuracy", {"p": p, "y": y, "weight": table.weight}, K=K, places=p.size // K)
         else:
             low.call(_called_metric(low, number, name, p, y), p, y)
 

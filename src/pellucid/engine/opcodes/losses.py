@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.engine.opcodes.base import Array, Moment, opcode
+from pellucid.engine.opcodes.base import Array, Moment, fold, opcode
 
 
 def _finish(at: Moment, dp: Array | None, gradient: Array, values: Array, weight: Array | None,
@@ -46,40 +46,50 @@ def binary_cross_entropy(at: Moment, dp: Array | None, p: Array, y: Array, weigh
 
 @opcode(
     "dp p y weight",
-    "K scale",
+    "K scale places",
     "l = log(exp(p).sum(axis=1)) - p[y]; dp = share * (softmax(p) - onehot(y))",
 )
-def cross_entropy(
-    at: Moment, dp: Array | None, p: Array, y: Array, weight: Array, K: int, scale: float
-) -> float:
-    z = p - p.max(axis=1, keepdims=True)
+def cross_entropy(at: Moment, dp: Array | None, p: Array, y: Array, weight: Array, K: int,
+                  scale: float, places: int) -> float:  # fmt: skip
+    """A row has one class, or a class for each of its places, whose mean counts."""
+    z = fold(p, K) - fold(p, K).max(axis=1, keepdims=True)
     e = np.exp(z)
     total = e.sum(axis=1, keepdims=True)
-    pick = (np.arange(at.rows), y)
+    pick = (np.arange(len(z)), y.reshape(-1))
     values = np.log(total)[:, 0] - z[pick]
     gradient = e / total
     gradient[pick] -= 1
-    return _finish(at, dp, gradient, values, weight, scale)
+    return _finish(at, dp, *_means(p, gradient, values, places), weight, scale)
 
 
-@opcode("dp p y weight", "K scale", "l = -(y * log(softmax(p))).sum(axis=1); dp = share * (p - y)")
+@opcode("dp p y weight", "K scale places",
+        "l = -(y * log(softmax(p))).sum(axis=1); dp = share * (p - y)")  # fmt: skip
 def cross_entropy_rows(at: Moment, dp: Array | None, p: Array, y: Array, weight: Array, K: int,
-                       scale: float) -> float:  # fmt: skip
+                       scale: float, places: int) -> float:  # fmt: skip
     """The rows of y are probabilities."""
-    z = p - p.max(axis=1, keepdims=True)
+    z, y = fold(p, K) - fold(p, K).max(axis=1, keepdims=True), fold(y, K)
     e = np.exp(z)
     total = e.sum(axis=1, keepdims=True)
     mass = y.sum(axis=1, keepdims=True)
     values = (np.log(total) * mass)[:, 0] - (y * z).sum(axis=1)
-    return _finish(at, dp, mass * (e / total) - y, values, weight, scale)
+    gradient = mass * (e / total) - y
+    return _finish(at, dp, *_means(p, gradient, values, places), weight, scale)
+
+
+def _means(p: Array, gradient: Array, values: Array, places: int) -> tuple[Array, Array]:
+    """The gradient and the values of rows, from those of their places."""
+    n = p.dtype.type(places)
+    return gradient.reshape(p.shape) / n, fold(values, places).sum(axis=1) / n
 
 
 # ---- metrics, in the same sums as the losses -----------------------------------------------------
 
 
-@opcode("p y weight", "K", "(weight * (p.argmax(axis=1) == y)).sum(), weight.sum()")
-def accuracy(at: Moment, p: Array, y: Array, weight: Array, K: int) -> tuple[float, float]:
-    right = p.argmax(axis=1) == y
+@opcode("p y weight", "K places", "(weight * (p.argmax(axis=1) == y)).sum(), weight.sum()")
+def accuracy(at: Moment, p: Array, y: Array, weight: Array, K: int,
+             places: int) -> tuple[float, float]:  # fmt: skip
+    right = fold(p, K).argmax(axis=1) == y.reshape(-1)
     if at.weighted:
-        return float(weight[right].sum(dtype=np.float64)), float(weight.sum(dtype=np.float64))
-    return float(np.count_nonzero(right)), float(at.rows)
+        each = np.repeat(weight.astype(np.float64), int(places))
+        return float(each[right].sum()), float(each.sum())
+    return float(np.count_nonzero(right)), float(right.size)
