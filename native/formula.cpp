@@ -64,6 +64,7 @@ void check_step(Formula& f, const FormulaStep& s) {
             f.overs++;
             return;
         case f_total:
+            need(s.to == -1);
             need((readable(s.a, o_values) || (!f.flat && readable(s.a, o_lines))) && s.b < 0 && s.b >= -f.constants);
             f.sums++;
             return;
