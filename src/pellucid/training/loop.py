@@ -6,13 +6,9 @@ lets the program make that many in one call, tells whoever is due, and goes on.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import isfinite
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,6 +27,7 @@ from pellucid.events import (
     StepEnd,
 )
 from pellucid.network.network import Network
+from pellucid.training.interrupts import interrupts
 from pellucid.training.record import Record
 from pellucid.training.state import TrainingState
 
@@ -206,24 +203,3 @@ def divergence(run: Run) -> str:
         "(add Rescale or Standardize), no clipping (clip_norm=1.0). net.diagnose(x, y) looks for "
         "the first source"
     )
-
-
-@contextmanager
-def interrupts(runs: Sequence[Run]) -> Iterator[None]:
-    """Ctrl-C asks the runs to stop between two updates; a second one stops at once."""
-    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not default or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        if all(run.flag[0] for run in runs):
-            signal.default_int_handler(number, frame)
-        for run in runs:
-            run.stop("interrupted")
-
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

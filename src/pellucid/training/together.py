@@ -27,7 +27,8 @@ from pellucid.training.fit import (
     set_training,
     whole_number,
 )
-from pellucid.training.loop import Run, advance, divergence, end_epoch, end_run, interrupts
+from pellucid.training.interrupts import interrupts
+from pellucid.training.loop import Run, advance, divergence, end_epoch, end_run
 from pellucid.training.progress import ProgressTogether
 from pellucid.training.record import Record
 from pellucid.training.sources import is_stream
