@@ -404,6 +404,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         check_file(tmp_path / "image.py")
 
 
+def test_files_beside_it_are_there_and_get_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "earlier.py").write_text("def relu(z):\n    return z * (z > 0)\n")
+    (tmp_path / "json.py").write_text("raise RuntimeError\n")
+    (tmp_path / "mine.py").write_text("from earlier import relu\n")
+    monkeypatch.chdir(tmp_path)
+    assert check_file("mine.py").right
+
+
 def test_the_check_changes_no_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text((HERE / "plain.py").read_text())

@@ -121,12 +121,13 @@ def documents(path: Path, task: str, seconds: float, *more: str) -> Iterator[dic
 
     Where it ended before its time, the last document is a "stopped" that says in what, and where.
     """
-    command = [sys.executable, "-m", "pellucid.ladder.child", str(path), task, str(seconds), *more]
+    # -P: a file called numpy.py in the reader's folder is not NumPy
+    command = [sys.executable, "-P", "-m", "pellucid.ladder.child", str(path), task, str(seconds)]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
     begun, ended = "", False
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            [*command, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             env=environment,
         )  # fmt: skip
         assert child.stdout is not None
