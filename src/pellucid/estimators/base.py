@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from pellucid.errors import DataError
 from pellucid.estimators.conversion import converted, given_back
-from pellucid.estimators.descent import Moments, Momentum, Steps, epochs
+from pellucid.estimators.descent import Descent, Interrupt, Moments, Momentum, Steps
 from pellucid.estimators.methods import unchanged_on_error
 from pellucid.estimators.networks import arrays_of, build, drawn
 from pellucid.estimators.objective import Objective
@@ -23,6 +23,7 @@ from pellucid.estimators.parameters import check_parameters, hidden_sizes, rando
 from pellucid.estimators.quasi_newton import minimize
 from pellucid.estimators.rows import Rows, block_rows, dense
 from pellucid.estimators.validation import checked_features, checked_weight
+from pellucid.training.interrupts import interrupts
 
 Array = NDArray[Any]
 _OF_A_FIT = (  # what a fit from the start forgets
@@ -53,6 +54,7 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
     n_layers_: int
     _optimizer: Steps
     _no_improvement_count: int
+    _objective: Objective
 
     # ---- what the two differ in ----------------------------------------------------------------
 
@@ -141,7 +143,6 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
         """Epochs of gradient descent until nothing improves, or max_iter of them."""
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._steps()
-        self._optimizer.attach(objective.net)
         self._begin_history()
         picks = held = None
         if self.early_stopping:
@@ -149,27 +150,35 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
         count = rows.count if picks is None else len(picks)
         theta, self.n_iter_ = objective.net.parameters.vector, 0
         best = theta.copy() if held is not None else None
-        train = epochs(
+        interrupt = Interrupt()
+        descent = Descent(
             objective, self._optimizer, rows, picks, self._rows_a_batch(count),
-            random if self.shuffle else None,
+            random if self.shuffle else None, interrupt.flag,
         )  # fmt: skip
         try:
-            for _ in range(1 if incremental else self.max_iter):
-                self._note(next(train), count)
-                if held is None:
-                    self._compare_loss()
-                elif self._compare_score(rows, held):
-                    best = theta.copy()
-                self._optimizer.epoch_ends(objective.net, self.t_)
-                if self._no_improvement_count > self.n_iter_no_change and self._stops(objective):
-                    break
-            else:
-                if not incremental:
-                    self._warn_of_max_iter()
+            with interrupts([interrupt]):  # type: ignore[list-item]
+                self._learn(descent, rows, held, best, incremental=incremental)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         if best is not None:
             theta[...] = best
+
+    def _learn(
+        self, descent: Descent, rows: Rows, held: Array | None, best: Array | None, *,
+        incremental: bool,
+    ) -> None:  # fmt: skip
+        """Epoch after epoch; `best` becomes the best parameters where rows are held out."""
+        for _ in range(1 if incremental else self.max_iter):
+            self._note(descent.epoch(), descent.count)
+            if held is None or best is None:
+                self._compare_loss()
+            elif self._compare_score(rows, held):
+                best[...] = self._objective.net.parameters.vector
+            self._optimizer.epoch_ends(self.t_)
+            if self._no_improvement_count > self.n_iter_no_change and self._stops():
+                return
+        if not incremental:
+            self._warn_of_max_iter()
 
     def _steps(self) -> Steps:
         if self.solver == "adam":
@@ -252,10 +261,10 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
             return True
         return False
 
-    def _stops(self, objective: Objective) -> bool:
+    def _stops(self) -> bool:
         """Whether it is time to stop, now that nothing has improved; else the rate is lowered."""
         what = "Validation score" if self.early_stopping else "Training loss"
-        done = self._optimizer.slow_down(objective.net)
+        done = self._optimizer.slow_down()
         self._say(
             f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
             f"consecutive epochs. {done}"
@@ -268,7 +277,7 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
     def _warn_of_max_iter(self) -> None:
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-            "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5,
+            "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6,
         )  # fmt: skip
 
     def _say(self, line: str) -> None:
@@ -288,25 +297,20 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
         if dtype is None:
             dtype = np.result_type(*arrays)
         dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-        key = (units, self.activation, self.out_activation_, dtype, self._engine())
+        key = (units, self.activation, self.out_activation_, dtype, self.engine)
         made: Objective | None = self.__dict__.get("_objective")
         if made is not None and made.key == key:
             for view, array in zip(made.arrays, arrays, strict=True):
                 if view is not array:
                     view[...] = array
             return made
-        net = build(units, self.activation, self.out_activation_, dtype, self._engine())
+        net = build(units, self.activation, self.out_activation_, dtype, self.engine)
         coefs, intercepts = arrays_of(net)
         for view, array in zip([*coefs, *intercepts], arrays, strict=True):
             view[...] = array
         self.coefs_[:], self.intercepts_[:] = coefs, intercepts
         self._objective = Objective(net, self.alpha, key, [*coefs, *intercepts])
         return self._objective
-
-    def _engine(self) -> str:
-        """The engine; NumPy's where the compiled one would call Python at every step."""
-        called = self.out_activation_ == "exp" or (self.solver == "sgd" and self.momentum == 1)
-        return "numpy" if called and self.engine == "auto" else self.engine
 
     def _propagate(self, X: Any) -> Array:
         """What the network gives out for rows of X, (B, K): probabilities, or values."""

@@ -131,11 +131,14 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         return targets.shape[1], "logistic"
 
     def _strata(self, y: Array) -> Array | None:
-        return y.astype(bool) if y.ndim == 2 and y.shape[1] == 1 else None
+        return y.astype(bool) if y.shape[1] == 1 else None
 
     def _validation_score(self, p: Array, y: Array, weight: Array | None) -> float:
         """The accuracy; a row with several labels is right where all of them are."""
-        right = p.argmax(axis=1) == y if y.ndim == 1 else ((p > 0.5) == (y > 0.5)).all(axis=1)
+        if self.out_activation_ == "softmax":
+            right = p.argmax(axis=1) == y.argmax(axis=1)
+        else:
+            right = ((p > 0.5) == (y > 0.5)).all(axis=1)
         return float(np.average(right, weights=weight))
 
     # ---- what a user asks for ------------------------------------------------------------------

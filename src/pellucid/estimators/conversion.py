@@ -82,7 +82,7 @@ def _steps(theirs: Any) -> Steps:
         )  # fmt: skip
         steps.learning_rate = float(theirs.learning_rate)
         if theirs.momentum:
-            steps.slots = {"velocity": -_flat(theirs.velocities) / steps.learning_rate}
+            steps.slots = {"velocity": _flat(theirs.velocities)}
     else:
         steps = Moments(
             theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon
@@ -103,7 +103,7 @@ def _optimizer(steps: Steps, coefs: list[Array], intercepts: list[Array]) -> Any
         )  # fmt: skip
         made.learning_rate = steps.learning_rate
         if "velocity" in steps.slots:
-            made.velocities = _listed(-steps.learning_rate * steps.slots["velocity"], arrays)
+            made.velocities = _listed(steps.slots["velocity"], arrays)
         return made
     assert isinstance(steps, Moments)
     made = AdamOptimizer(

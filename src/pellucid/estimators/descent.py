@@ -1,91 +1,84 @@
-"""Gradient descent over epochs as scikit-learn does it: its two optimizers, in terms of ours."""
+"""Gradient descent over epochs as scikit-learn does it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import sqrt
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.engine.base import Batches, Tally
 from pellucid.estimators.objective import Objective
-from pellucid.estimators.rows import Pick, Rows
+from pellucid.estimators.optimizers import (
+    SQUARES,
+    EachBatch,
+    Penalized,
+    PenalizedAdam,
+    PenalizedMomentum,
+)
+from pellucid.estimators.rows import Rows
 from pellucid.network.network import Network
-from pellucid.optimizers import SGD, Adam, Optimizer
-from pellucid.schedules import Schedule
 
 Array = NDArray[Any]
 
 
 class Steps(ABC):
-    """An optimizer's state between fits: what a network's own vectors and counters are set to.
+    """An optimizer's state between fits, and its rate between epochs.
 
     Attributes
     ----------
     learning_rate : float
-        The rate of the last step, or of the next where it is changed between epochs.
+        The rate of the last step, or of the next where it has been changed between epochs.
     t : int
         Steps made.
     slots : dict of arrays
         The optimizer's vectors; a network that is trained shares them.
     """
 
-    learning_rate: float
-
     def __init__(self) -> None:
         self.t = 0
         self.slots: dict[str, Array] = {}
+        self.batches = EachBatch()
 
     @abstractmethod
-    def optimizer(self) -> Optimizer:
-        """The same as one of ours."""
+    def optimizer(self, alpha: float) -> Penalized:
+        """One of ours that makes these steps, with the numbers of `batches`."""
 
-    def attach(self, net: Network) -> None:
-        """Has a network go on from here."""
-        net.optimizer = self.optimizer()
-        size = net.parameters.vector.size
-        if tuple(self.slots) != net.optimizer.slot_names() or any(
-            slot.size != size for slot in self.slots.values()
-        ):
-            names = net.optimizer.slot_names()
-            self.slots = {name: np.zeros_like(net.parameters.vector) for name in names}
-        net.slots = self.slots
-        net.updates = self.t
+    def attach(self, net: Network, alpha: float) -> None:
+        """Has a network make the next epoch's steps from here."""
+        made = net.optimizer
+        known = isinstance(made, Penalized) and made.batches is self.batches
+        if not (known and self.agrees(made, alpha) and net.slots is self.slots):
+            made = net.optimizer = self.optimizer(alpha)
+            theta, names = net.parameters.vector, made.slot_names()
+            if tuple(self.slots) != names or any(s.size != theta.size for s in self.slots.values()):
+                kept = {name: slot for name, slot in self.slots.items() if slot.size == theta.size}
+                self.slots = {name: kept.get(name, np.zeros_like(theta)) for name in names}
+            net.slots = self.slots
+        self.slots[SQUARES].fill(0)
+        net.updates = 0
 
-    def step(self, objective: Objective) -> None:
-        """One update with the gradient that the objective has just found."""
-        objective.program.update()
-        self.t += 1
+    def agrees(self, made: Any, alpha: float) -> bool:
+        """Whether an optimizer made before still makes these steps."""
+        return bool(made.weight_decay == alpha)
 
-    def epoch_ends(self, net: Network, seen: int) -> None:  # noqa: B027  # most rates stay
+    def __getstate__(self) -> dict[str, Any]:
+        """All that the next epoch needs."""
+        kept = {name: slot for name, slot in self.slots.items() if name != SQUARES}
+        return self.__dict__ | {"slots": kept, "batches": EachBatch()}
+
+    def epoch_ends(self, seen: int) -> None:  # noqa: B027  # most rates stay
         """Sets the rate of the next epoch; `seen` rows have gone by in all."""
 
-    def slow_down(self, net: Network) -> str:
+    def slow_down(self) -> str:
         """Lowers the rate, where nothing improves; says what was done, "Stopping." to stop."""
         return "Stopping."
 
 
 @final
-@dataclass(frozen=True, repr=False)
-class Undamped(SGD):
-    """SGD whose velocity keeps all of itself, momentum 1, which `SGD` refuses and this allows."""
-
-    momentum: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Nothing is checked: the estimator has."""
-
-
-@final
 class Momentum(Steps):
-    """SGD with the rate inside the velocity, v ← μv − ηg, θ ← θ + v (or + μv − ηg, Nesterov's).
-
-    Ours has it outside, u ← μu + g, θ ← θ − ηu. With v = −ηu they are the same while η stays; when
-    it changes to η′, u becomes (η/η′) u, so that v is kept.
-    """
+    """`PenalizedMomentum`, and the schedules of its rate."""
 
     def __init__(
         self, learning_rate_init: float, schedule: str, momentum: float, nesterov: bool,
@@ -96,56 +89,31 @@ class Momentum(Steps):
         self.schedule, self.power_t = schedule, float(power_t)
         self.momentum, self.nesterov = float(momentum), bool(nesterov)
 
-    def optimizer(self) -> Optimizer:
-        nesterov = self.nesterov and self.momentum > 0
-        if self.momentum == 1:
-            return Undamped(self.learning_rate, 1.0, nesterov)
-        return SGD(self.learning_rate, self.momentum, nesterov)
+    def optimizer(self, alpha: float) -> Penalized:
+        return PenalizedMomentum(
+            self.learning_rate, self.momentum, self.nesterov, weight_decay=alpha,
+            batches=self.batches,
+        )  # fmt: skip
 
-    def epoch_ends(self, net: Network, seen: int) -> None:
+    def agrees(self, made: Any, alpha: float) -> bool:
+        return super().agrees(made, alpha) and bool(made.learning_rate == self.learning_rate)
+
+    def epoch_ends(self, seen: int) -> None:
         if self.schedule == "invscaling":
-            self._change(net, self.learning_rate_init / (seen + 1) ** self.power_t)
+            self.learning_rate = self.learning_rate_init / (seen + 1) ** self.power_t
 
-    def slow_down(self, net: Network) -> str:
+    def slow_down(self) -> str:
         if self.schedule != "adaptive":
             return "Stopping."
         if self.learning_rate <= 1e-6:
             return "Learning rate too small. Stopping."
-        self._change(net, self.learning_rate / 5)
+        self.learning_rate /= 5
         return f"Setting learning rate to {self.learning_rate:f}"
-
-    def _change(self, net: Network, rate: float) -> None:
-        for velocity in self.slots.values():
-            with np.errstate(all="ignore"):
-                velocity *= self.learning_rate / rate
-        self.learning_rate = rate
-        net.optimizer = self.optimizer()
-
-
-_LATE = 2**52  # a step so late that Adam's corrections 1 − βᵗ are 1
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class CorrectedRate(Schedule):
-    """η √(1 − β₂ᵗ) / (1 − β₁ᵗ), with t from 1: Adam's corrections as a part of the rate."""
-
-    learning_rate: float
-    beta_1: float
-    beta_2: float
-
-    def __call__(self, step: int) -> float:
-        t = step - _LATE + 1
-        return self.learning_rate * sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
 
 @final
 class Moments(Steps):
-    """Adam with ε added to √v before its correction, θ ← θ − η √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε).
-
-    Ours adds it after, which is √(1−β₂ᵗ) ε in this formula. So the corrections are given to ours
-    with the rate, and its steps are counted from one so late that it finds nothing to correct.
-    """
+    """`PenalizedAdam`, whose rate stays but for its corrections."""
 
     def __init__(
         self, learning_rate_init: float, beta_1: float, beta_2: float, epsilon: float
@@ -155,44 +123,120 @@ class Moments(Steps):
         self.beta_1, self.beta_2, self.epsilon = float(beta_1), float(beta_2), float(epsilon)
 
     @property
-    def learning_rate(self) -> float:  # type: ignore[override]
+    def learning_rate(self) -> float:
         """The rate of the last step, corrections included."""
-        return self._rate()(_LATE + self.t - 1) if self.t else self.learning_rate_init
+        made = PenalizedAdam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+        return made.corrected(made.learning_rate, self.t) if self.t else made.learning_rate
 
-    def _rate(self) -> CorrectedRate:
-        return CorrectedRate(self.learning_rate_init, self.beta_1, self.beta_2)
-
-    def optimizer(self) -> Optimizer:
-        return Adam(self._rate(), self.beta_1, self.beta_2, self.epsilon)
-
-    def attach(self, net: Network) -> None:
-        super().attach(net)
-        net.updates = _LATE + self.t
+    def optimizer(self, alpha: float) -> Penalized:
+        return PenalizedAdam(
+            self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon,
+            weight_decay=alpha, batches=self.batches,
+        )  # fmt: skip
 
 
-def epochs(
-    objective: Objective, steps: Steps, rows: Rows, picks: Array | None, size: int,
-    random: np.random.RandomState | None,
-) -> Iterator[float]:  # fmt: skip
-    """Trains for ever, and gives the mean value of each epoch.
+class Interrupt:
+    """What Ctrl-C sets, so that training ends between two updates."""
 
-    `picks` are the rows to train on (None: all), `size` those of a batch. Each epoch shuffles the
-    order of the one before by `random`; without it the order stays. A batch whose weights are all 0
-    makes no step.
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, np.uint8)
+
+    def stop(self, reason: str) -> None:
+        """Asks for the end."""
+        self.flag[0] = 1
+
+
+class Descent:
+    """Epochs of a network's training, one after another.
+
+    Parameters
+    ----------
+    picks : array of row numbers, optional
+        The rows to train on; None: all.
+    size : int
+        Rows of a batch; the last one is as short as it comes out.
+    random : RandomState, optional
+        Shuffles, in each epoch, the order of the one before; without it the order stays.
+    stop : array of one number
+        Once it is not 0, an epoch ends after the update under way with a KeyboardInterrupt.
     """
-    count = rows.count if picks is None else len(picks)
-    order = np.arange(count)
-    while True:
-        if random is not None:
-            moved = np.arange(count)
-            random.shuffle(moved)
-            order = order[moved]
-        value = 0.0
-        for start in range(0, count, size):
-            span = slice(start, min(start + size, count))
-            pick: Pick = span if random is None else order[span]
-            batch = rows.batch(pick if picks is None else picks[pick])
-            if batch.total:
-                value += objective.gradient([batch]) * batch.rows
-                steps.step(objective)
-        yield value / count
+
+    def __init__(
+        self, objective: Objective, steps: Steps, rows: Rows, picks: Array | None, size: int,
+        random: np.random.RandomState | None, stop: Array,
+    ) -> None:  # fmt: skip
+        self._objective, self._steps, self._rows, self._picks = objective, steps, rows, picks
+        self._size, self._random, self._stop = size, random, stop
+        self.count = rows.count if picks is None else len(picks)
+        self._order = np.arange(self.count)
+        self._lying = random is None and picks is None  # rows are taken as they lie
+        starts = np.arange(0, self.count, size)
+        self._counts = np.diff(np.append(starts, self.count)).astype(np.float64)
+
+    def epoch(self) -> float:
+        """Trains on every batch once; returns the mean over rows of the batches' values.
+
+        The weights of each batch are scaled to a sum of its rows, so that the engine's Σwℓ over
+        the epoch is that of values times rows; the penalty has the Σw that they had. A batch
+        without weight is left out.
+        """
+        objective, steps, weight = self._objective, self._steps, self._rows.weight
+        order, counts = self._next_order(), self._counts
+        totals = counts
+        if weight is not None:
+            order = self._order if order is None else order
+            order, counts, totals = _counting(weight, order, self._size, counts)
+            scaled = np.zeros_like(weight)
+            scaled[order] = weight[order] * np.repeat(counts / totals, counts.astype(np.int64))
+            weight = scaled
+        steps.batches.begin(counts, totals, steps.t)
+        steps.attach(objective.net, objective.alpha)
+        squares, tally = steps.batches.shares[0] * objective.squares(), Tally()
+        try:
+            batches = self._rows.epoch(order, self._size, weight)
+            _run(objective, batches, len(counts), tally, self._stop)
+        finally:
+            steps.t += objective.net.updates
+        squares += objective.squares(steps.slots[SQUARES])
+        return (sum(tally.losses.values()) + 0.5 * objective.alpha * squares) / self.count
+
+    def _next_order(self) -> Array | None:
+        """The rows in this epoch's order; None: as they lie."""
+        if self._random is not None:
+            moved = np.arange(self.count)
+            self._random.shuffle(moved)
+            self._order = self._order[moved]
+        if self._lying:
+            return None
+        return self._order if self._picks is None else self._picks[self._order]
+
+
+def _counting(weight: Array, order: Array, size: int, counts: Array) -> tuple[Array, Array, Array]:
+    """The order without batches that have no weight, their rows, and Σw of each."""
+    starts = np.arange(0, len(order), size)
+    totals = np.add.reduceat(weight[order], starts)
+    kept = totals != 0
+    if kept.all():
+        return order, counts, totals
+    return order[np.repeat(kept, counts.astype(np.int64))], counts[kept], totals[kept]
+
+
+def _run(objective: Objective, batches: Batches, count: int, tally: Tally, stop: Array) -> None:
+    """All updates of an epoch, those too that an engine would not make because of NaN."""
+    program, done = objective.program, 0
+    while done < count:
+        result = program.run(batches, done, count - done, tally, stop)
+        done += result.done
+        if stop[0]:
+            raise KeyboardInterrupt
+        if result.diverged:
+            parts = batches.get(done)
+            assert parts is not None
+            with np.errstate(all="ignore"):
+                program.begin()
+                program.forward(parts[0])
+                value = program.loss() * parts[0].total
+                program.backward()
+                program.update()
+            tally.add(parts[0].share, {objective.output: value}, [])
+            done += 1

@@ -9,30 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.estimators.losses import loss_for
 from pellucid.initializers import Zeros
 from pellucid.layers import Dense, Layer, ReLU, Sigmoid, Tanh
-from pellucid.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss, Poisson
 from pellucid.network.network import Network
 
 Array = NDArray[Any]
 ACTIVATIONS: dict[str, type[Layer] | None] = {
     "identity": None, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU
 }  # fmt: skip
-
-
-def loss_for(out_activation: str, outputs: int) -> Loss:
-    """The loss whose gradient by the last layer's sums is p − y, as it is for each of these four.
-
-    Ours are means over a row's k outputs, theirs have the gradient of the sum: so scale is k (and
-    k/2 for the square, whose derivative has a 2).
-    """
-    if out_activation == "softmax":
-        return CrossEntropy()
-    if out_activation == "logistic":
-        return BinaryCrossEntropy(scale=float(outputs))
-    if out_activation == "exp":
-        return Poisson(scale=float(outputs))
-    return MSE(scale=outputs / 2)
 
 
 def build(
@@ -46,7 +31,7 @@ def build(
         if hidden is not None and place < len(units) - 1:
             layers.append(hidden())
     return Network(
-        layers, inputs=units[0], loss=loss_for(out_activation, units[-1]),
+        layers, inputs=units[0], loss=loss_for(out_activation, dtype),
         dtype=np.dtype(dtype).name, engine=engine,
     )  # fmt: skip
 
