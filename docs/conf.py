@@ -34,6 +34,7 @@ autodoc_preserve_defaults = True
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
+highlight_language = "text"
 html_theme = "furo"
 html_title = f"Pellucid {version}"
 html_static_path = ["_static"]
@@ -87,12 +88,15 @@ def docstring(
     literal = None  # the indent of what announced a literal block
     section = ""
     found: list[str] = []
+    lines[:] = _fields(lines)
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
         if literal is not None and line.strip() and indent <= literal:
             literal = None
-        if i + 1 < len(lines) and re.fullmatch(r"-{4,}", lines[i + 1]) or line == "Args:":
+        if line == "Args:" or re.fullmatch("-{4,}", "".join(lines[i + 1 : i + 2])):
             section = line
+        elif line.startswith(":r"):  # a field, which ends the section by itself
+            section = section and "Raises"
         elif section and line.strip() and not indent and not lines[i - 1].strip():
             heading = "Examples" if line.startswith(">>>") else "Notes"
             listed = " : " in line or section not in ("Parameters", "Attributes", "Args:")
@@ -104,6 +108,31 @@ def docstring(
         if line.rstrip().endswith("::"):
             literal = indent
     lines[:] = found
+
+
+def _fields(lines: list[str]) -> list[str]:
+    """Returns and Raises whose text is indented under the heading, as the fields that they are."""
+    found: list[str] = []
+    kind = ""
+    for i, line in enumerate(lines):
+        if re.fullmatch("Returns|Raises", line) and re.match(
+            r" {4,}\S", "".join(lines[i + 2 : i + 3])
+        ):
+            kind = line.lower()
+            found.append("")
+        elif kind and re.fullmatch("-{4,}", line):
+            continue
+        elif kind and line.strip() and not line.startswith("    "):
+            kind = ""
+            found += ["", line]
+        elif kind == "returns" and line.strip():
+            first = not lines[i - 1].startswith(" ")
+            found.append((":returns: " if first else "    ") + line.strip())
+        elif kind == "raises" and (error := re.match(r" +(\w+): (.*)", line)):
+            found.append(f":raises {error[1]}: {error[2]}")
+        else:
+            found.append("    " + line.strip() if kind and line.strip() else line)
+    return found
 
 
 def _escaped(line: str) -> str:

@@ -7,9 +7,11 @@ built without running anything; a test runs everything anew and compares.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pellucid.walkthroughs import Done, Walkthrough, as_notebook, load, names, run
 
@@ -17,10 +19,7 @@ PAGES = Path(__file__).parent / "walkthroughs"
 
 
 def page(walkthrough: Walkthrough, done: Iterable[Done], figures: Path) -> str:
-    """The Markdown of a page; its figures are written into a folder."""
-    figures.mkdir(parents=True, exist_ok=True)
-    for old in figures.glob(f"{walkthrough.name}-*.png"):
-        old.unlink()
+    """The Markdown of a page; its figures are written into a folder, which is there."""
     blocks: list[str] = []
     drawn = 0
     for step in done:
@@ -57,8 +56,14 @@ def alternative(figure: object, walkthrough: Walkthrough) -> str:
 
 def write(name: str) -> None:
     """Runs one walkthrough and writes its page, its figures and its notebook."""
-    walkthrough = load(name)
-    text = page(walkthrough, run(walkthrough, long=True), PAGES / "figures")
+    walkthrough, figures = load(name), PAGES / "figures"
+    with TemporaryDirectory() as folder:  # what is there stays, should a block fail
+        made = Path(folder) / figures.name
+        made.mkdir()
+        text = page(walkthrough, run(walkthrough, long=True), made)
+        for old in figures.glob(f"{walkthrough.name}-*.png"):
+            old.unlink()
+        shutil.copytree(made, figures, dirs_exist_ok=True)
     (PAGES / f"{walkthrough.name}.md").write_text(text, encoding="utf-8")
     (PAGES / f"{walkthrough.name}.ipynb").write_text(as_notebook(walkthrough), encoding="utf-8")
     print(f"wrote docs/walkthroughs/{walkthrough.name}.md")

@@ -60,6 +60,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("name", names())
 def test_page_is_what_comes_out(name: str, tmp_path: Path) -> None:
     kept = DOCS / "walkthroughs"
+    (tmp_path / "figures").mkdir()
     text = pages_module().page(load(name), run(load(name), long=True), tmp_path / "figures")
     assert words_of(text) == words_of((kept / f"{name}.md").read_text(encoding="utf-8"))
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
