@@ -23,7 +23,8 @@ int reads(int op) {
         case f_where: return 3;
         case f_counts:
         case f_times:
-        case f_tile: return 0;  // its own check
+        case f_integers:
+        case f_tile: return 0;  // their own check
         default: return 1;
     }
 }
@@ -79,6 +80,10 @@ void check_step(Formula& f, const FormulaStep& s) {
         else need(s.c == wide && s.b >= 0 && s.b <= f.real_count - s.c);
         return;
     }
+    if (s.op == f_integers) {
+        need(s.a >= 0 && s.a < kPlaces && f.kind[s.a] == (kind == o_values ? o_whole_values : o_whole_lines));
+        return;
+    }
     if (s.op == f_polynomial) need(s.c >= 3 && s.b >= 0 && s.b <= f.real_count - s.c && readable(s.a, kind));
     const int from[3] = {s.a, s.b, s.c}, count = reads(s.op);
     int arrays = 0;
@@ -107,7 +112,8 @@ void read_formula(FormulaText& into, const i64* whole, i64 count, const double* 
     for (int k = 0; k < kPlaces; k++) {
         f.kind[k] = int(whole[head + 2 * k]), f.length[k] = whole[head + 2 * k + 1];
         need(f.kind[k] >= 0 && f.kind[k] < o_kinds);
-        need(f.kind[k] < o_column || f.length[k] == 1 || f.length[k] == f.K);
+        if (f.kind[k] >= o_whole_values) f.wide |= 1u << k;
+        need((f.kind[k] != o_column && f.kind[k] != o_over) || f.length[k] == 1 || f.length[k] == f.K);
     }
     for (i64 k = behind; k < count; k += 5)
         into.steps.push_back({int(whole[k]), int(whole[k + 1]), int(whole[k + 2]), int(whole[k + 3]), int(whole[k + 4])});

@@ -20,18 +20,20 @@ enum FormulaOp {
     f_cosh, f_sin, f_cos, f_rint, f_floor, f_ceil, f_sign,
     f_add, f_subtract, f_multiply, f_divide, f_maximum, f_minimum, f_power, f_copysign, f_less, f_less_equal,
     f_equal, f_not_equal,
-    f_where, f_polynomial, f_sum, f_max, f_min, f_spread, f_tile, f_counts, f_times, f_over, f_total, f_ops
+    f_where, f_polynomial, f_sum, f_max, f_min, f_spread, f_tile, f_integers, f_counts, f_times, f_over,
+    f_total, f_ops
 };
 constexpr const char* kFormulaOps[f_ops] = {
     "copy", "negative", "not", "absolute", "sqrt", "square", "exp", "log", "log1p", "expm1", "tanh", "sinh",
     "cosh", "sin", "cos", "rint", "floor", "ceil", "sign",
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "copysign", "less", "less_equal",
     "equal", "not_equal",
-    "where", "polynomial", "sum", "max", "min", "spread", "tile", "counts", "times", "over", "total"};
+    "where", "polynomial", "sum", "max", "min", "spread", "tile", "integers", "counts", "times", "over",
+    "total"};
 
-// What an operand is: values, one number a line, a column (of each line the same), or what sums over
-// lines go to.
-enum FormulaOperand { o_absent, o_values, o_lines, o_column, o_over, o_kinds };
+// What an operand is: values, one number a line, a column (of each line the same), what sums over lines
+// go to; values or one a line that are 64-bit integers.
+enum FormulaOperand { o_absent, o_values, o_lines, o_column, o_over, o_whole_values, o_whole_lines, o_kinds };
 
 constexpr int kPlaces = 8, kRegisters = 24, kScalars = 256;  // operands, registers, numbers at most
 
@@ -46,7 +48,7 @@ struct Formula {
     int constants, numbers;
     int kind[kPlaces];    // of operands
     i64 length[kPlaces];  // of columns
-    unsigned writes;      // bit k: operand k is written
+    unsigned writes, wide;  // bit k: operand k is written, is of integers
     int sums, reduces, overs;  // steps that give a loss, go along a line, or over lines
     const FormulaStep *scalars, *steps;
     int scalar_count, step_count;

@@ -195,6 +195,7 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
                 case f_min: along_lines(step.op, y, place[step.a], lines, K); break;
                 case f_spread: spread_lines(y, place[step.a], lines, K); break;
                 case f_tile: tile(y, step, many); break;
+                case f_integers: whole_numbers(y, reinterpret_cast<const i64*>(f.at[step.a]) + from, many); break;
                 case f_counts: fill(y, T(1), many, from, size); break;
                 case f_times: fill(y, share.share, many, from, size); break;
                 case f_over: add_over(overs + over++ * K, place[step.a], lines); break;
@@ -210,6 +211,9 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
         else
             for (i64 i = 0; i < some; i++) y[i] = T(q.reals[step.b + i]);
         repeat(y, wide, n);
+    }
+    static void whole_numbers(T* y, const i64* x, i64 n) {
+        for (i64 i = 0; i < n; i++) y[i] = T(x[i]);
     }
     void fill(T* y, T value, i64 n, i64 at, i64 size) const {
         if (!share.weight) return of_one(f_copy, y, From<T>{nullptr, value}, n);
@@ -251,19 +255,23 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
 inline void check_formula(const Check& c) {
     c.need(c.i.formula != nullptr);
     const Formula& q = *c.i.formula;
-    int first = -1;
+    int first = -1;  // operand of values or lines
     bool rows = !q.flat || q.sums;
     for (int s = 0; s < q.step_count; s++) rows |= q.steps[s].op == f_times || q.steps[s].op == f_counts;
     for (int k = 0; k < kPlaces; k++) {
         if (q.kind[k] == o_absent) continue;
         c.need(c.there(k));
         if (q.kind[k] == o_column || q.kind[k] == o_over) c.need(c.fixed(k) && c.size(k) == q.length[k]);
-        else if (q.kind[k] == o_lines) c.need(!q.flat && c.rowwise(k) && c.size(k) == q.per);
+        else if (q.kind[k] == o_whole_values && q.flat) rows = true;  // see below
+        else if (q.kind[k] == o_whole_values) c.need(c.rowwise(k) && c.size(k) % q.K == 0 && c.size(k) / q.K == q.per);
+        else if (q.kind[k] == o_lines || q.kind[k] == o_whole_lines) c.need(!q.flat && c.rowwise(k) && c.size(k) == q.per);
         else if (q.flat) c.need(c.size(k) >= 1 && (first < 0 || (c.size(k) == c.size(first) && c.rowwise(k) == c.rowwise(first))));
         else c.need(c.rowwise(k) && c.size(k) % q.K == 0 && c.size(k) / q.K == q.per);
         if (q.kind[k] == o_values || q.kind[k] == o_lines) first = first < 0 ? k : first;
     }
     c.need(first >= 0 && (!rows || c.rowwise(first)) && c.n(1) == q.sums);
+    for (int k = 0; k < kPlaces; k++)
+        c.need(!q.flat || q.kind[k] != o_whole_values || (c.rowwise(k) && c.size(k) == c.size(first)));
     c.need(q.kind[7] == o_absent && (!c.there(7) || (c.rowwise(7) && c.size(7) == 1)));
 }
 

@@ -37,11 +37,12 @@ template <class T> void Program<T>::check(const Instruction& i) const {
     const auto& all = kernels<T>();
     if (i.op < 0 || i.op >= all.count) fail("no such opcode");
     const unsigned written = i.formula ? i.formula->writes : all.opcodes[i.op].writes;
+    const unsigned wide = i.formula ? i.formula->wide : all.opcodes[i.op].wide;
     for (int k = 0; k < kOperands; k++) {
         const Operand& o = i.at[k];
         if (o.region < 0) continue;
         if (o.region >= i64(tables_.regions.size())) fail("no such region");
-        const i64 size = all.opcodes[i.op].wide >> k & 1 ? 8 : i64(sizeof(T)), limit = i64(1) << 40;
+        const i64 size = wide >> k & 1 ? 8 : i64(sizeof(T)), limit = i64(1) << 40;
         if (o.offset < 0 || o.offset % size || o.elements < 0 || o.elements > limit) fail("bad place");
         const i64 bytes = tables_.regions[o.region].bytes;
         if (o.offset > bytes) fail("operand outside its region");

@@ -121,7 +121,8 @@ template <class T> struct Call {
                 else c.i.at[k].elements = std::max(i64(0), c.i.at[k].elements + pick({-1, 1, -7, 7}));
                 const i64 values = c.i.at[k].elements * (c.i.at[k].batch ? m.rows : 1);
                 if (values > 1 << 22) return;
-                c.before[k].resize(std::size_t(values) * (opcode->wide >> k & 1 ? 8 : sizeof(T)));
+                const unsigned wide = i.formula ? i.formula->wide : opcode->wide;
+                c.before[k].resize(std::size_t(values) * (wide >> k & 1 ? 8 : sizeof(T)));
         }
         if (c.sound() && c.scratch(m.rows) < 1 << 22) c.once(), survived++;
     }

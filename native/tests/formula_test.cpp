@@ -113,6 +113,8 @@ template <class T> void test_lines() {
     const i64 K = t.K, L = B * t.per, n = L * K, columns = t.flat ? 1 : pick({1, K});
     if (n > 200000) return;
     t.kind[0] = t.kind[1] = t.kind[2] = o_values, t.kind[3] = o_column, t.length[3] = columns;
+    const bool integers = whole(0, 1);  // operand 2
+    if (integers) t.kind[2] = o_whole_values;
     if (!t.flat) t.kind[4] = o_over, t.length[4] = pick({1, K}), t.kind[5] = t.kind[6] = o_lines;
     t.reals = random_numbers(std::max(K, i64(6)));
     Numbers number = t.constants;
@@ -124,7 +126,9 @@ template <class T> void test_lines() {
     }
     Naive v;
     v.at.assign(16, Numbers(n));
-    const Numbers x = random_numbers(n), z = random_numbers(n), column = random_numbers(columns), weight = random_numbers(B);
+    Whole numbered(n);
+    for (i64& i : numbered) i = whole(-3, 3);
+    const Numbers x = random_numbers(n), z = integers ? Numbers(numbered.begin(), numbered.end()) : random_numbers(n), column = random_numbers(columns), weight = random_numbers(B);
     const Numbers line = random_numbers(L), over = random_numbers(t.flat ? 1 : t.length[4]), old = random_numbers(n);
     v.at[0] = old, v.at[1] = x, v.at[2] = z, v.at[5] = v.at[6] = line, v.over = over;
     const i64 weighted = whole(0, 1), added = whole(0, 1);
@@ -132,7 +136,8 @@ template <class T> void test_lines() {
     const auto row_of = [&](i64 i, i64 size) { return i / (size / B); };
     const auto fresh = [&] { return int(whole(8, 13)); };
     for (int r = 8; r < 14; r++) {  // every register gets a value first
-        t.steps.push_back({f_copy, r, int(whole(0, 1)) ? 1 : 2, 0, 0});
+        const int from = int(whole(1, 2));
+        t.steps.push_back({from == 2 && integers ? f_integers : f_copy, r, from, 0, 0});
         v.at[r] = v.at[t.steps.back().a];
     }
     for (int r = 14; r < 16 && !t.flat; r++) t.steps.push_back({f_copy, r, 5, 0, 0}), v.at[r] = line;
@@ -241,7 +246,9 @@ template <class T> void test_lines() {
     read(made, t.whole(), t.all_reals());
     Call<T> c("formula", B, {0, double(sums), scale, double(added)});
     c.i.formula = &made.formula, c.m.numbers = kUpdate, c.m.weighted = weighted;
-    c.rows(0, old).rows(1, x).rows(2, z).fixed(3, column).rows(7, weight);
+    c.rows(0, old).rows(1, x).fixed(3, column).rows(7, weight);
+    if (integers) c.indices(2, numbered);
+    else c.rows(2, z);
     if (!t.flat) c.fixed(4, over).rows(5, line).rows(6, line);
     c.run();
     c.near(0, v.at[8], 100);

@@ -185,6 +185,8 @@ class NativeProgram(TableProgram):
                 return RunResult(done, value, ended=True)
             made, value, diverged = self._core_run(executor, whole, start + done, n, tally, stop)
             done += made
+            if diverged == "loss" and executor.table.guarded:  # once more, to hear why
+                super().run(batches, start + done, 1, tally, stop, on_phase)
             if diverged:
                 return RunResult(done, value, diverged=diverged)
         return RunResult(done, value)
@@ -266,6 +268,9 @@ class NativeProgram(TableProgram):
             count = block.stop - block.start
             executor.core.infer(executor.sources_of(inputs, targets), [], count, part, sums[1:])
             executor.raise_again()
+        if executor.table.guarded and not np.isfinite(sums).all():
+            super().evaluate(batches, tally)  # which says why
+            return
         sums[0] += weight_of(weight, None, 0, rows)
         self._tallied(executor, tally, sums, 1)
 

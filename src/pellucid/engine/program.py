@@ -155,7 +155,16 @@ class TableProgram(NumpyProgram):
         batch = self._current()
         values = self.training.execute("loss", self._moment)
         self._sums = dict(zip(self.net.losses, values, strict=True))
+        if self.training.table.guarded and not np.isfinite(values).all():
+            self._say_why(batch)
         return sum(values) / batch.total if batch.total else 0.0
+
+    def _say_why(self, batch: Batch) -> None:
+        """Lets the losses' Python look at outputs that gave NaN: it may have an error to say."""
+        executor = self.training
+        for name, loss in self.net.losses.items():
+            p = executor.view(executor.table.outputs[name], batch.rows)
+            loss.forward(batch.targets[name], p, Cache())
 
     def backward(self) -> Arrays:
         batch, executor = self._current(), self.training
@@ -227,7 +236,8 @@ class TableProgram(NumpyProgram):
         if op == "call":
             reason = self.training.table.why.get(what, "there are no instructions for it")
             return what, "python", f"called: {reason}"
-        return what, self.engine, "recorded from its Python" if op == "formula" else "instructions"
+        recorded = op == "formula"
+        return what, self.engine, "recorded from its Python" if recorded else "instructions"
 
 
 def kind_of(targets: Array) -> Kind:

@@ -7,7 +7,7 @@ is free again after its last use; powers of a polynomial go in one step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from pellucid.engine.formulas.formula import (
     REDUCE,
     UNARY,
     VALUES,
+    WHOLE_LINES,
+    WHOLE_VALUES,
     Formula,
     Step,
 )
@@ -78,19 +80,21 @@ def layouts(batch: int, row: Shape) -> list[Layout]:
 
 def compile_formula(
     outputs: Sequence[Output], batch: int, row: Shape, *, numbers: int = 0,
-    leaves: Mapping[int, str] | None = None,
+    leaves: Mapping[int, str] | None = None, integers: Collection[str] = (),
+    never: Sequence[Node] = (),
 ) -> Formula:  # fmt: skip
     """The formula of some expressions, for rows of a shape.
 
     `numbers` is how many an update has; `leaves` are nodes, by number, whose values are ready in an
-    operand of a name.
+    operand of a name, `integers` the operands that hold such, `never` conditions
+    where the value of a loss becomes NaN.
 
     Raises `Untraceable` where they do not fit into lines, or are too many.
     """
     why = Untraceable("")
     for layout in layouts(batch, row):
         try:
-            return _Compiler(layout, numbers, leaves or {}).run(outputs)
+            return _Compiler(layout, numbers, leaves or {}, integers, never).run(outputs)
         except Untraceable as error:
             why = why if why.args[0] else error
         except RecursionError:
@@ -99,8 +103,12 @@ def compile_formula(
 
 
 class _Compiler:
-    def __init__(self, layout: Layout, numbers: int, leaves: Mapping[int, str]) -> None:
+    def __init__(
+        self, layout: Layout, numbers: int, leaves: Mapping[int, str], integers: Collection[str],
+        never: Sequence[Node],
+    ) -> None:  # fmt: skip
         self.layout, self.numbers, self.leaves = layout, numbers, leaves
+        self.integers, self.never = integers, never
         self.names: list[str] = []  # of the operands, in the order in which they are met
         self.steps: list[Step] = []
         self.scalars: list[Step] = []
@@ -138,7 +146,7 @@ class _Compiler:
             self.layout.per, max(self.layout.K, 1), self.layout.flat, (blocks, lines),
             tuple(self.operands), tuple(sorted({*written_to})), tuple(self.constants),
             self.numbers, tuple(scalars), tuple(steps), tuple(self.reals), self._used(),
-            tuple(written(outputs, self.leaves)),
+            tuple(written(outputs, self.leaves, self.never)),
         )  # fmt: skip
 
     def slot(self, name: str) -> int:
@@ -158,7 +166,7 @@ class _Compiler:
     def _count(self, outputs: Sequence[Output]) -> None:
         """How often each node is read."""
         seen: set[int] = set()
-        stack = [output.node for output in outputs]
+        stack = [*[output.node for output in outputs], *self.never]
         for node in stack:
             self.uses[node.number] = self.uses.get(node.number, 0) + 1
         while stack:
@@ -224,6 +232,9 @@ class _Compiler:
 
     def _input(self, node: Node, name: str, form: str) -> int:
         kind, slot = self.layout.kind(node), self.slot(name)
+        if kind in ("full", "line") and name in self.integers:
+            self._operand(slot, WHOLE_VALUES if kind == "full" else WHOLE_LINES, 0)
+            return self.emit("integers", kind, slot)
         if kind in ("full", "line"):
             self._operand(slot, VALUES if kind == "full" else LINES, 0)
             return slot
@@ -236,7 +247,7 @@ class _Compiler:
         self.operands[slot] = (kind, length)
 
     def _polynomial(self, node: Node) -> tuple[Node, list[float]] | None:
-        """t and c₀ … cₙ where a node is (…(c₀ t + c₁) t + …) + cₙ, n at least 2."""
+        """The t and c₀ … cₙ where a node is (…(c₀ t + c₁) t + …) + cₙ, n at least 2."""
         coefficients: list[float] = []
         t: Node | None = None
         here = node
@@ -330,7 +341,13 @@ class _Compiler:
         kind = self.layout.kind(node)
         if kind not in ("full", "line"):
             raise Untraceable("a loss does not depend on its row")
-        self.steps.append(Step("total", -1, self.value(node, kind), self._constant(factor)))
+        place = self.value(node, kind)
+        for condition in self.never:
+            if self.layout.kind(condition) != kind:
+                raise Untraceable("it asks for something in rows of another shape")
+            nan = self._constant(float("nan"))
+            place = self.emit("where", kind, self.value(condition, kind), nan, place)
+        self.steps.append(Step("total", -1, place, self._constant(factor)))
 
 
 _READS = {"spread": 1, "polynomial": 1, "tile": 1, "over": 1, "total": 2, "where": 3,

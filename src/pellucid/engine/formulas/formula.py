@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 OPERANDS = 8
-ABSENT, VALUES, LINES, COLUMN, OVER = range(5)  # what an operand is
+# What an operand is.
+ABSENT, VALUES, LINES, COLUMN, OVER, WHOLE_VALUES, WHOLE_LINES = range(7)
 
 UNARY: dict[str, Callable[..., Any]] = {
     "copy": np.positive, "negative": np.negative, "not": lambda x: 1 - x, "absolute": np.absolute,
@@ -39,8 +40,8 @@ BINARY: dict[str, Callable[..., Any]] = {
 REDUCE: dict[str, Any] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 # The order is that of the steps' numbers in native/formula.hpp: a test holds the two together.
 STEPS = (
-    *UNARY, *BINARY, "where", "polynomial", *REDUCE, "spread", "tile", "counts", "times", "over",
-    "total",
+    *UNARY, *BINARY, "where", "polynomial", *REDUCE, "spread", "tile", "integers", "counts",
+    "times", "over", "total",
 )  # fmt: skip
 
 
@@ -108,7 +109,7 @@ class Formula:
         for k, (array, (kind, _)) in enumerate(zip(arrays, self.operands, strict=True)):
             if array is not None and kind != ABSENT:
                 shape = (-1,) if self.flat or kind in (COLUMN, OVER) else (-1, self.K)
-                places[k] = array.reshape((-1, 1) if kind == LINES else shape)
+                places[k] = array.reshape((-1, 1) if kind in (LINES, WHOLE_LINES) else shape)
         given = (at.rate, *at.numbers)[: self.numbers]
         places |= {-1 - k: v for k, v in enumerate((*self.constants, *given))}
         for step in self.scalars:
@@ -156,6 +157,8 @@ class Formula:
             return REDUCE[step.op].reduce(a, axis=1, keepdims=True)
         if step.op == "tile":
             return a if step.a >= 0 else np.array(self.reals[step.b : step.b + step.c], dtype)
+        if step.op == "integers":
+            return a.astype(dtype)
         assert step.op == "spread"
         return a
 

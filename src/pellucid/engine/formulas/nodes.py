@@ -52,9 +52,9 @@ class Node:
 class Recording:
     """The nodes of what is being recorded, in the order in which they were made.
 
-    `dtype` is the network's; `mixed` says that something was computed in another one, and `sums`
-    that values were added up, whose order may be another. `answer` is what questions about data
-    are answered with, where they are allowed at all.
+    `dtype` is the network's; `mixed` says that something was computed in another, and `sums`
+    that values were added up, whose order may be another. `denied` is the question about data,
+    "any" or "all", that is answered with no; `never` are the conditions of which "any" was denied.
     """
 
     dtype: np.dtype[Any]
@@ -62,7 +62,8 @@ class Recording:
     known: dict[Any, Node] = field(default_factory=dict)
     mixed: bool = False
     sums: bool = False
-    answer: bool | None = None
+    denied: str = ""
+    never: list[Node] = field(default_factory=list)
 
     def node(
         self, op: str, args: Iterable[Node], shape: Shape, dtype: Any, *, value: Any = None,

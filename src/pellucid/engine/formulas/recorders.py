@@ -25,7 +25,7 @@ from pellucid.engine.formulas.watching import Read, ours, reads_of
 from pellucid.engine.opcodes.base import Moment
 from pellucid.layers import Activation, Layer, LogSoftmax
 from pellucid.layers.base import Cache, Views
-from pellucid.losses import Loss
+from pellucid.losses import NLL, ClassLoss, CrossEntropy, Loss
 from pellucid.losses.functions import FunctionLoss
 from pellucid.optimizers import Average, Optimizer
 from pellucid.random import Stream
@@ -67,7 +67,7 @@ def _running(what: Callable[[], Any]) -> Any:
         raise Untraceable(f"{type(error).__name__}: {error}") from None
 
 
-def _traced(recording: Recording, value: Any, shape: Shape, what: str) -> Node:
+def _traced(value: Any, shape: Shape, what: str) -> Node:
     """The expression of a result, which must be an array of this shape."""
     if not isinstance(value, Traced) or value.shape != shape:
         raise Untraceable(f"its {what} is not made of the arrays that it was given")
@@ -118,14 +118,15 @@ def _record_layer(
 ) -> Recorded:  # fmt: skip
     reads = () if ours(type(layer)) else reads_of(layer)
     batch = _batch(row, *[shape for _, shape in shapes])
-    recording = Recording(dtype, answer=False if type(layer) is LogSoftmax else None)
+    # finite scores need less; what is done for the others is right for all
+    recording = Recording(dtype, denied="all" if type(layer) is LogSoftmax else "")
     inputs = _Inputs(recording)
     x = inputs.new("x", (batch, *row))
     p = Views({name: inputs.new(name, shape) for name, shape in shapes})
     dp = Views({name: inputs.new(f"d{name}", shape) for name, shape in shapes})
     cache = Cache(training=training, needs_dx=feeds)
     y = _running(lambda: layer.forward(x, p, cache))
-    nodes = {"y": _traced(recording, y, (batch, *row), "output")}
+    nodes = {"y": _traced(y, (batch, *row), "output")}
     inputs.untouched("x", *[name for name, _ in shapes])
     if training:
         dy = inputs.new("dy", (batch, *row))
@@ -135,7 +136,7 @@ def _record_layer(
         if y._node is not y_now:
             raise Untraceable("it writes into what it gave out")
         if dx is not None:
-            nodes["dx"] = _traced(recording, dx, (batch, *row), "gradient")
+            nodes["dx"] = _traced(dx, (batch, *row), "gradient")
         nodes |= {f"d{name}": getattr(dp, name)._node for name, _ in shapes}
     recorded = Recorded(recording, nodes, batch, row, reads)
     _check_layer(layer, recorded, shapes, training, feeds)
@@ -209,12 +210,22 @@ def record_loss(
 
 
 def _phases(loss: Loss) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-    """Its value and its gradient, as functions of targets and outputs."""
+    """Its value and its gradient, as functions of targets and outputs.
+
+    Class numbers become rows of 0 and 1, which the losses of classes take too.
+    """
+    if type(loss) in (CrossEntropy, NLL):
+        cache = Cache(training=True)
+        return lambda y, p: loss.forward(_in_rows(y, p), p, cache), lambda *_: loss.backward(cache)
     if isinstance(loss, FunctionLoss):
         value, gradient, _ = type(loss).functions
         return value, gradient
     cache = Cache(training=True)
-    return lambda y, p: loss.forward(y, p, cache), lambda y, p: loss.backward(cache)
+    return lambda y, p: loss.forward(y, p, cache), lambda *_: loss.backward(cache)
+
+
+def _in_rows(y: Any, p: Any) -> Any:
+    return y if y.ndim == p.ndim else (y[..., None] == np.arange(p.shape[-1])).astype(p.dtype)
 
 
 @lru_cache(maxsize=256)
@@ -222,16 +233,20 @@ def _record_loss(
     loss: Loss, row: Shape, target: Shape, dtype: np.dtype[Any], integer: bool
 ) -> Recorded:
     value, gradient = _phases(loss)
+    if isinstance(loss, ClassLoss) and loss.ignore_index is not None and len(row) > 1:
+        raise Untraceable("some of its places may be without a target")
     if isinstance(loss, FunctionLoss):
         reads = (*reads_of(value), *reads_of(gradient))
     else:
         reads = () if ours(type(loss)) else reads_of(loss)
     batch = _batch(row, target)
-    recording = Recording(dtype)
+    # This library's losses ask whether any output is outside their domain, and raise; the value is
+    # NaN there, and Python is asked for the error.
+    recording = Recording(dtype, denied="any" if ours(type(loss)) else "")
     inputs = _Inputs(recording)
     p, y = inputs.new("p", (batch, *row)), inputs.new("y", (batch, *target))
-    values = _traced(recording, _running(lambda: value(y, p)), (batch,), "value")
-    slope = _traced(recording, _running(lambda: gradient(y, p)), (batch, *row), "gradient")
+    values = _traced(_running(lambda: value(y, p)), (batch,), "value")
+    slope = _traced(_running(lambda: gradient(y, p)), (batch, *row), "gradient")
     inputs.untouched("p", "y")
     times = recording.node("times", (), slope.shape if slope.count > 1 else (batch, *row), dtype)
     dp = recording.node("multiply", (slope, times), (batch, *row), dtype)
@@ -240,23 +255,30 @@ def _record_loss(
     return recorded
 
 
-def loss_formula(recorded: Recorded, *, training: bool) -> Formula:
-    """The formula: its sum, and its gradient in training."""
+def loss_formula(recorded: Recorded, *, training: bool, integer: bool) -> Formula:
+    """The formula: its sum, and its gradient in training, for targets that are integers or not."""
     outputs = [Output("dp", recorded.nodes["dp"], "store")] if training else []
     outputs.append(Output("l", recorded.nodes["value"], "total"))
-    return compile_formula(outputs, recorded.batch, recorded.row)
+    integers = ("y",) if integer else ()
+    return compile_formula(
+        outputs, recorded.batch, recorded.row, integers=integers, never=recorded.recording.never
+    )
 
 
 def _check_loss(loss: Loss, recorded: Recorded, target: Shape, integer: bool) -> None:
-    formula, dtype = loss_formula(recorded, training=True), recorded.recording.dtype
+    formula = loss_formula(recorded, training=True, integer=integer)
+    dtype = recorded.recording.dtype
     value, gradient = _phases(loss)
     weight = np.linspace(0.5, 2, _ROWS).astype(dtype)
     for trial in range(3):
-        p = sample(recorded.row, dtype, 3 + trial, wild=trial > 1)
+        p = _allowed(recorded, sample(recorded.row, dtype, 3 + trial, wild=trial > 1))
         y = sample(target, dtype, 6 + trial, wild=trial > 1)
         if trial == 1 or integer:
             y = (y > 0).astype(dtype)
-        given = y.astype(np.int64) if integer else y.copy()
+        if integer and len(target) < len(recorded.row):
+            y = (np.abs(sample(target, dtype, 6)) // 0.7 % recorded.row[-1]).astype(dtype)
+        y = y.astype(np.int64) if integer else y
+        given = y.copy()
         values = _running(lambda: value(given, p.copy()))  # noqa: B023
         slope = _running(lambda: gradient(given, p.copy()))  # noqa: B023
         arrays = {"p": p, "y": y, "dp": np.empty_like(p), "weight": weight}
@@ -267,6 +289,15 @@ def _check_loss(loss: Loss, recorded: Recorded, target: Shape, integer: bool) ->
         if not abs(wanted - total) <= 64 * np.finfo(dtype).eps * size and np.isfinite(wanted):
             raise Untraceable("its formula gives another value")
         _compare(recorded.recording, arrays["dp"], slope * share, mixed=True)
+
+
+def _allowed(recorded: Recorded, p: Array) -> Array:
+    """Outputs that a loss takes: below 0, or above, if it asks for anything."""
+    if not recorded.recording.never:
+        return p
+    op, (first, second) = recorded.recording.never[0].op, recorded.recording.never[0].args
+    below = op == "less" and first.op == "constant" and second.value == "p"  # never c < p
+    return -np.abs(p) if below else np.abs(p)
 
 
 # -------------------------------------------------------------------------------------- optimizers
@@ -310,7 +341,7 @@ def _record_update(optimizer: Optimizer, decay: float, dtype: np.dtype[Any]) -> 
         for k in range(count)
     )
     recorder = copy.copy(optimizer)
-    object.__setattr__(recorder, "numbers", lambda rate, t: tuple(numbers))
+    object.__setattr__(recorder, "numbers", lambda *_: tuple(numbers))
     t: Any = _Count()
     _running(lambda: recorder.update(theta, g, slots, rate, t, decay))
     inputs.untouched("g")

@@ -36,7 +36,7 @@ class _Writer:
         """An expression; in brackets where what it stands in binds closer."""
         if node.number not in self.names:
             text, binds = self._plain(node)
-            if node.args and (self.uses[node.number] > 1 or len(text) > _LONG):
+            if node.args and (self.uses.get(node.number, 1) > 1 or len(text) > _LONG):
                 name = f"t{sum(n.startswith('t') for n in self.names.values()) + 1}"
                 self.lines.append(f"{name} = {text}")
                 self.names[node.number] = name
@@ -73,14 +73,21 @@ class _Writer:
         return f"{name}({', '.join(self.text(arg) for arg in node.args)})", 9
 
 
-def written(outputs: Sequence[Output], leaves: Mapping[int, str]) -> list[str]:
-    """What the outputs are, line by line; `leaves` have names of their own."""
+def written(
+    outputs: Sequence[Output], leaves: Mapping[int, str], never: Sequence[Node]
+) -> list[str]:
+    """What the outputs are, line by line; `leaves` have names of their own.
+
+    A loss is NaN where a condition holds that never should.
+    """
     writer = _Writer(outputs, leaves)
     for name, node, how in outputs:
         text, _ = writer._plain(node)
         if node.number in writer.names:
             text = writer.names[node.number]
         writer.lines.append(f"{'l' if how == 'total' else name} = {text}")
+        if how == "total":
+            writer.lines += [f"l = where({writer.text(condition)}, nan, l)" for condition in never]
         if node.args:
             writer.names.setdefault(node.number, name)
     return writer.lines

@@ -9,8 +9,9 @@ raises `Untraceable`, and the part stays a call of Python's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from math import prod
+from math import frexp, prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,10 +20,13 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from pellucid.engine.formulas.nodes import Node, Recording, Shape, Untraceable
 
 # NumPy's name of an operation, and the one that formulas have for it.
-SAME = """
+SAME: list[str] = re.findall(
+    r"\w+",
+    """
     add subtract multiply divide negative sqrt square exp log log1p expm1 tanh sinh cosh sin cos
     rint floor ceil sign maximum minimum power copysign less less_equal equal not_equal
-""".split()
+    """,
+)
 UFUNCS = {name: name for name in SAME} | {
     "absolute": "absolute", "fabs": "absolute", "float_power": "power", "greater": "less",
     "greater_equal": "less_equal", "logical_and": "multiply", "bitwise_and": "multiply",
@@ -37,9 +41,13 @@ class Traced(NDArrayOperatorsMixin):
     """An array without values, in the middle of a recording."""
 
     def __init__(self, recording: Recording, node: Node, shape: Shape | None = None) -> None:
-        self._recording, self._node = recording, node
+        self._recording, self._memory = recording, [node]
         self._shape = node.shape if shape is None else shape
-        self._viewed = False  # there is another name for the same memory
+
+    @property
+    def _node(self) -> Node:
+        """What its values are now."""
+        return self._memory[0]
 
     # ---- what arrays have ---------------------------------------------------------------------
 
@@ -79,10 +87,12 @@ class Traced(NDArrayOperatorsMixin):
         self._refuse()
 
     def __bool__(self) -> bool:
-        answer = self._recording.answer
-        if answer is None or self._node.dtype != np.bool_:
+        op = self._node.op
+        if op not in ("any", "all") or op != self._recording.denied:
             raise Untraceable("what it does depends on the numbers in an array")
-        return answer
+        if op == "any":
+            self._recording.never.append(self._node.args[0])
+        return False
 
     # ---- elementwise --------------------------------------------------------------------------
 
@@ -102,12 +112,12 @@ class Traced(NDArrayOperatorsMixin):
 
     def _set(self, value: Traced) -> Traced:
         """Becomes another value, as an array does that is written into."""
-        if self._viewed or np.broadcast_shapes(value.shape, self._shape) != self._shape:
-            raise Untraceable("it writes into an array that has two names")
+        if np.broadcast_shapes(value.shape, self._shape) != self._shape:
+            raise Untraceable("it writes an array into a smaller one")
         node = _cast(self._recording, value, self.dtype)
         if value.shape != self._shape:
             node = self._recording.node("copy", (node,), self._shape, self.dtype)
-        self._node = node
+        self._memory[0] = node
         return self
 
     def astype(self, dtype: Any, *_: Any, copy: bool = True, **__: Any) -> Traced:
@@ -134,7 +144,7 @@ class Traced(NDArrayOperatorsMixin):
         if order != "C" or prod(lengths) != self.size:
             raise Untraceable(f"it sees an array of shape {self._shape} as {tuple(lengths)}")
         seen = Traced(self._recording, self._node, tuple(lengths))
-        self._viewed = seen._viewed = True
+        seen._memory = self._memory  # another name for the same
         return seen
 
     def ravel(self, order: str = "C") -> Traced:
@@ -185,11 +195,15 @@ class Traced(NDArrayOperatorsMixin):
         return np.sqrt(self.var(axis, keepdims=keepdims))
 
     def any(self, axis: Any = None, **options: Any) -> Traced:
+        return self._asked("any", axis, options)
+
+    def all(self, axis: Any = None, **options: Any) -> Traced:
+        return self._asked("all", axis, options)
+
+    def _asked(self, op: str, axis: Any, options: Any) -> Traced:
         if axis is not None or options:
             raise Untraceable("it asks which rows have something")
-        return Traced(self._recording, self._recording.node("any", (self._node,), (), np.bool_))
-
-    all = any
+        return Traced(self._recording, self._recording.node(op, (self._node,), (), np.bool_))
 
     def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
         name = function.__name__
@@ -310,7 +324,23 @@ def apply(recording: Recording, ufunc: np.ufunc, *inputs: Any, dtype: Any = None
             values.reverse()
         node = recording.constant(ufunc(*values), types[-1], shape)
         return Traced(recording, node)
+    made = _simpler(recording, op, args)
+    if made is not None and made.shape == shape and made.dtype == types[-1]:
+        return Traced(recording, made)
     return Traced(recording, recording.node(op, args, shape, types[-1]))
+
+
+def _simpler(recording: Recording, op: str, args: list[Node]) -> Node | None:
+    """The same numbers with less work: a factor of 1 is none, 1/2ⁿ is as exact as 2ⁿ."""
+    if op == "multiply":
+        for one, other in (args, args[::-1]):
+            if one.op == "constant" and one.value == 1:
+                return other
+    if op == "divide" and args[1].op == "constant" and abs(frexp(args[1].value)[0]) == 0.5:
+        by = recording.constant(1 / args[1].value, np.float64, args[1].shape)
+        if 1e-30 < abs(by.value) < 1e30:
+            return recording.node("multiply", (args[0], by), args[0].shape, args[0].dtype)
+    return None
 
 
 def _note(recording: Recording, types: Any) -> None:
@@ -400,7 +430,7 @@ def _reduced(
 ) -> Any:  # fmt: skip
     """Values put together along the last axes, along the first, or all."""
     if name in ("logical_or", "logical_and") and axis is None:
-        return x.any()
+        return x.any() if name == "logical_or" else x.all()
     if name not in REDUCTIONS or out is not None or where is not True or not isinstance(x, Traced):
         raise Untraceable(f"it calls np.{name}.reduce in a way of its own")
     if dtype is not None and np.dtype(dtype) != x.dtype:
@@ -412,7 +442,6 @@ def _reduced(
     result = np.dtype(np.int64) if x.dtype.kind == "b" and name == "add" else x.dtype
     if inner == 1:
         made = Traced(recording, x._node, shape)
-        made._viewed = True
     else:
         op, long = REDUCTIONS[name], [a for a, n in enumerate(x.shape) if n != 1]
         which = [a for a in long if a in axes]

@@ -54,6 +54,7 @@ class Table:
     called: list[str] = field(default_factory=list)  # what they are calls of, for people
     why: dict[str, str] = field(default_factory=dict)  # a node, or what is called: the reason
     formulas: list[Formula] = field(default_factory=list)
+    guarded: bool = False  # a loss is NaN where its Python has an error to say
     reads: list[Read] = field(default_factory=list)  # by what was recorded of a user's
     measured: list[Measured] = field(default_factory=list)  # what called metrics have given
     inputs: dict[str, Buffer] = field(default_factory=dict)

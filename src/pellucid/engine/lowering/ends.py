@@ -41,7 +41,6 @@ def lower_losses(low: Lowering) -> None:
         op = _opcode(loss, p, kind)
         formula = None if op or p.size == 0 else recorded_loss(low, loss, p.shape, kind)
         if formula is not None:
-            y.integer = False
             places = {"dp": dp, "p": p, "y": y, "weight": table.weight}
             low.formula(formula, places, scale=loss.scale)
             continue

@@ -79,11 +79,12 @@ def recorded_loss(low: Lowering, loss: Loss, row: tuple[int, ...], kind: Kind) -
     """The formula of a loss of some kind of targets, if it can be recorded."""
     try:
         recorded = record_loss(loss, row, kind.shape, low.net.dtype, integer=kind.integer)
-        formula = loss_formula(recorded, training=low.purpose.training)
+        formula = loss_formula(recorded, training=low.purpose.training, integer=kind.integer)
     except Untraceable as why:
         low.table.why[f"the loss {loss!r}"] = str(why)
         return None
     low.table.reads += recorded.reads
+    low.table.guarded |= bool(recorded.recording.never)
     return formula
 
 
