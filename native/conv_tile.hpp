@@ -14,6 +14,7 @@
 //            up in order at the end
 #pragma once
 
+#include "conv_depth.hpp"
 #include "conv_lanes.hpp"
 #include "conv_scatter.hpp"
 #include "parallel.hpp"
@@ -62,7 +63,10 @@ void sweep(const Direction& d, i64 batch, const T* x, const T* relu, const T* we
     if (batch == 0) return;
     T* const packed = aligned(scratch);
     T* to = packed;
-    d.sweeps([&](const Axis& r, const Axis& c) { to = pack_sweep(d, r, c, weights, to); });
+    const bool deep = depthwise(d.s);
+    d.sweeps([&](const Axis& r, const Axis& c) {
+        to = deep ? pack_depth(d.s, r, c, weights, to) : pack_sweep(d, r, c, weights, to);
+    });
     const i64 x_image = d.height() * d.width() * d.channels();
     const i64 y_image = d.out_height() * d.out_width() * d.out_channels();
     const i64 jobs = batch * plan.bands;
@@ -81,7 +85,8 @@ void sweep(const Direction& d, i64 batch, const T* x, const T* relu, const T* we
             }
             const T* w = packed;
             d.sweeps([&](const Axis& r, const Axis& c) {
-                w = sweep_rows(d, r, c, t0, t1, band, w, Target<T>{y + image * y_image, add, end});
+                const Target<T> target{y + image * y_image, add, end};
+                w = (deep ? depth_rows<T> : sweep_rows<T>)(d, r, c, t0, t1, band, w, target);
             });
         }
     });
@@ -105,7 +110,7 @@ void conv_dx(const ConvShape& s, i64 batch, const T* dy, const T* relu, const T*
 
 template <class T> struct GradientPlan {
     Axis rows, columns;
-    bool x_copied, dy_copied;
+    bool deep, x_copied, dy_copied;
     i64 width, dy_width;              // of a copied row of x, in pixels; of dy's pixel, in numbers
     i64 images, height, bands, jobs;  // of a job; jobs of an image, or all
     i64 sums, bias;                   // numbers of a piece's: dW's, db's
@@ -116,10 +121,11 @@ template <class T> struct GradientPlan {
         Reach r, c;
         r.add(rows), c.add(columns);
         const i64 out = s.O / s.groups;
+        deep = depthwise(s) && !masked;
         x_copied = !r.inside(s.H) || !c.inside(s.W);
-        dy_copied = masked || out % W<T> != 0;
+        dy_copied = !deep && (masked || out % W<T> != 0);
         width = c.extent(s.OW);
-        dy_width = s.groups * padded_lanes<T>(out);
+        dy_width = deep ? padded_lanes<T>(s.C) : s.groups * padded_lanes<T>(out);
         const i64 x_row = width * s.C, dy_row = s.OW * dy_width;
         const i64 fits = (BLOCK<T> - r.extent(1) * x_row) / (s.sh * x_row + dy_row) + 1;
         bands = ceil_div(s.OH, most(1, least(s.OH, fits)));
@@ -173,6 +179,7 @@ void gradient_job(const ConvShape& s, const GradientPlan<T>& plan, i64 batch, i6
         outputs = slot;
         p.dy_image = numbers, p.dy_row = s.OW * plan.dy_width, p.dy_column = plan.dy_width;
     }
+    if (plan.deep) return depth_gradient(s, from, pitch, outputs, p, add, sums, bias);
     weight_sums(s, from, pitch, outputs, p, add, sums);
     if (bias) bias_sums(outputs, p, plan.dy_width, add, bias);
 }
@@ -204,6 +211,12 @@ void conv_dw(const ConvShape& s, i64 batch, const T* x, const T* dy, const T* re
             gradient_job(s, plan, batch, job, x, dy, relu, slots + piece * plan.slot, sums,
                          db ? sums + plan.sums : nullptr, job > first);
     });
+    if (plan.deep) {
+        for (i64 k = 0; k < s.kh * s.kw; ++k)
+            add_pieces(dW + k * s.C, partial + k * plan.dy_width, s.C, pieces, apart, accumulate);
+        if (db) add_pieces(db, partial + plan.sums, s.C, pieces, apart, accumulate);
+        return;
+    }
     const i64 out = s.O / s.groups, steps = s.kh * s.kw * (s.C / s.groups);
     const T* sums = partial;
     for (i64 g = 0; g < s.groups; ++g)
