@@ -8,6 +8,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from inspect import isclass, isfunction
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 PACKAGES = [
     "layers", "losses", "initializers", "optimizers", "schedules", "training", "data", "formats",
-    "insight", "insight.plots", "ladder", "walkthroughs",
+    "estimators", "insight", "insight.plots", "ladder", "walkthroughs",
 ]  # fmt: skip
 
 
@@ -118,5 +119,9 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     assert set(pellucid.__all__) <= ends, sorted(set(pellucid.__all__) - ends)
     for package in PACKAGES:
         module = importlib.import_module(f"pellucid.{package}")
-        missing = {n for n in module.__all__ if callable(getattr(module, n)) and n not in ends}
+        missing = {
+            n
+            for n in module.__all__
+            if (isclass(x := getattr(module, n)) or isfunction(x)) and n not in ends
+        }
         assert not missing, (package, missing)
