@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -130,3 +132,10 @@ def test_arrays_that_are_written_or_replaced_count() -> None:
         changed.coefs_ = [np.ones((6, 3)), np.ones((3, 2))]
         changed.intercepts_ = [np.zeros(3), np.zeros(2)]
     np.testing.assert_allclose(model.predict(X), reference.predict(X), rtol=1e-12)
+
+
+def test_the_page_runs() -> None:
+    page = Path(__file__).parents[1] / "docs" / "coming_from_sklearn.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) == 2
+    exec("".join(blocks), {})
