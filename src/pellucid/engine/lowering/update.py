@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.engine.lowering.base import Array, Call, View
 from pellucid.engine.lowering.recorded import recorded_average, recorded_update
-from pellucid.engine.opcodes import Buffer, Moment
+from pellucid.engine.opcodes import REGIONS, Buffer, Moment
 from pellucid.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, Run, joined
 from pellucid.penalties import L1, L2
 
@@ -62,6 +62,8 @@ def lower_update(low: Lowering) -> None:
     decays = {run.decay: optimizer.weight_decay if run.decay else 0.0 for run in runs}
     formulas = {d: None if own else recorded_update(low, optimizer, x) for d, x in decays.items()}
     known = own or None not in formulas.values()
+    if len(net.slots) > sum(name.startswith("slot") for name in REGIONS):
+        known, low.table.why[f"{optimizer!r}"] = False, "it keeps more vectors than a program has"
     if not known or type(penalty) not in (type(None), L1, L2):
         low.table.called.append(f"the penalty {penalty!r}" if known else f"{optimizer!r}")
         low.call(_called(low))
