@@ -157,19 +157,26 @@ def test_notebook_has_every_part(name: str) -> None:
     assert len({cell["id"] for cell in cells}) == len(cells)
 
 
-def test_command(tmp_path, capsys) -> None:
+def test_command(tmp_path, capsys, monkeypatch) -> None:
     from pellucid.cli import main
 
     assert main(["walkthrough"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == names()
-    assert main(["walkthrough", "3", "--figures", str(tmp_path / "drawn")]) == 0
-    out = capsys.readouterr().out
-    assert "│ old = np.random.RandomState(1)" in out
-    assert "[[ 1.14858562 -0.43257711 -0.37347383]" in out
-    assert "[takes longer: --long runs it]" in out
-    assert len(list((tmp_path / "drawn").glob("3_perceptron-*.png"))) == 3
+    assert main(["walkthrough", "perceptrons"]) == 2
+    assert "Did you mean 'perceptron'" in capsys.readouterr().err
     assert main(["walkthrough", "3", "--notebook", str(tmp_path / "3.ipynb")]) == 0
     assert (tmp_path / "3.ipynb").read_text(encoding="utf-8") == as_notebook(load("3"))
     capsys.readouterr()
-    assert main(["walkthrough", "perceptrons"]) == 2
-    assert "Did you mean 'perceptron'" in capsys.readouterr().err
+
+    short = load("3")
+    kept = [part for part in short.parts if part.line < 80 or part.long]  # to its first figure
+    short = Walkthrough(short.name, short.title, tuple(kept[: kept.index(kept[-1])]), short.path)
+    monkeypatch.setattr("pellucid.cli.walkthrough.load", lambda _: short)
+    drawn = tmp_path / "drawn"
+    assert main(["walkthrough", "3", "--figures", str(drawn)]) == 0
+    out = capsys.readouterr().out
+    assert "│ old = np.random.RandomState(1)" in out
+    assert "\n[[ 1.14858562 -0.43257711 -0.37347383]" in out
+    assert "[takes longer: --long runs it]" in out
+    assert [path.name for path in drawn.iterdir()] == ["3_perceptron-1.png"]
+    assert f"[a figure: {drawn / '3_perceptron-1.png'}]" in out
