@@ -64,6 +64,7 @@ class Recording:
     sums: bool = False
     denied: str = ""
     never: list[Node] = field(default_factory=list)
+    made: dict[Any, Any] = field(default_factory=dict)  # the formulas that came of it, by purpose
 
     def node(
         self, op: str, args: Iterable[Node], shape: Shape, dtype: Any, *, value: Any = None,

@@ -145,6 +145,18 @@ def _record_layer(
 
 def layer_formulas(recorded: Recorded, *, added: bool = False) -> tuple[Formula, Formula | None]:
     """The formulas forward and backward; `added` has dx added to what is there."""
+    return _once(recorded, added, lambda: _layer_formulas(recorded, added))  # type: ignore[no-any-return]
+
+
+def _once(recorded: Recorded, purpose: Any, make: Callable[[], Any]) -> Any:
+    """What has been made of a recording for some purpose, made the first time."""
+    made = recorded.recording.made
+    if purpose not in made:
+        made[purpose] = make()
+    return made[purpose]
+
+
+def _layer_formulas(recorded: Recorded, added: bool) -> tuple[Formula, Formula | None]:
     nodes, recording, lengths = recorded.nodes, recorded.recording, (recorded.batch, recorded.row)
     y = nodes["y"]
     forward, outputs = compile_formula([Output("y", y, "store")], *lengths), []
@@ -259,10 +271,10 @@ def loss_formula(recorded: Recorded, *, training: bool, integer: bool) -> Formul
     """The formula: its sum, and its gradient in training, for targets that are integers or not."""
     outputs = [Output("dp", recorded.nodes["dp"], "store")] if training else []
     outputs.append(Output("l", recorded.nodes["value"], "total"))
-    integers = ("y",) if integer else ()
-    return compile_formula(
-        outputs, recorded.batch, recorded.row, integers=integers, never=recorded.recording.never
-    )
+    integers, never = ("y",) if integer else (), recorded.recording.never
+    made: Formula = _once(recorded, training, lambda: compile_formula(
+        outputs, recorded.batch, recorded.row, integers=integers, never=never))  # fmt: skip
+    return made
 
 
 def _check_loss(loss: Loss, recorded: Recorded, target: Shape, integer: bool) -> None:
@@ -354,7 +366,10 @@ def _record_update(optimizer: Optimizer, decay: float, dtype: np.dtype[Any]) -> 
 def update_formula(recorded: Recorded, numbers: int) -> Formula:
     """The formula of an update, in place."""
     outputs = [Output(name, node, "store") for name, node in recorded.nodes.items()]
-    return compile_formula(outputs, recorded.batch, (), numbers=numbers)
+    made: Formula = _once(
+        recorded, numbers, lambda: compile_formula(outputs, recorded.batch, (), numbers=numbers)
+    )
+    return made
 
 
 def _check_update(optimizer: Optimizer, recorded: Recorded, decay: float, count: int) -> None:
