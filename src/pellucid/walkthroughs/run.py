@@ -15,8 +15,7 @@ from pellucid.walkthroughs.text import Part, Walkthrough
 
 _STYLE: Any = {
     "axes.spines.right": False, "axes.spines.top": False, "axes.titlesize": "medium",
-    "figure.dpi": 100, "font.size": 10, "legend.frameon": False, "savefig.bbox": "tight",
-    "savefig.dpi": 144,
+    "figure.dpi": 100, "font.size": 10, "savefig.bbox": "tight", "savefig.dpi": 144,
 }  # fmt: skip
 
 
