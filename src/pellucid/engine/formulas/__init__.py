@@ -3,7 +3,8 @@
 from pellucid.engine.formulas.compiling import Output, compile_formula
 from pellucid.engine.formulas.formula import Formula
 from pellucid.engine.formulas.nodes import Node, Recording, Untraceable
-from pellucid.engine.formulas.traced import Number, Traced
+from pellucid.engine.formulas.numbers import Number
+from pellucid.engine.formulas.traced import Traced
 from pellucid.engine.formulas.watching import Read, changed
 
 __all__ = [

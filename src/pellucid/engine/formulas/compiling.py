@@ -27,10 +27,10 @@ from pellucid.engine.formulas.formula import (
     Step,
 )
 from pellucid.engine.formulas.nodes import Node, Shape, Untraceable
+from pellucid.engine.formulas.registers import ALONE, direct, placed, shifted
 from pellucid.engine.formulas.text import written
 
 REGISTERS, STEPS, CONSTANTS, REALS = 24, 500, 100, 8000  # at most
-_ALONE = 10**6  # virtual registers begin here, before they get their places
 
 
 class Output(NamedTuple):
@@ -136,12 +136,12 @@ class _Compiler:
                 source = self.value(node, form)
                 self._operand(slot, LINES if kind == "line" else VALUES, 0)
                 self.steps.append(Step("copy", slot, source))
-        steps = _direct(self.steps)
-        steps, blocks, lines = _placed(steps, self.lined)
+        steps = direct(self.steps)
+        steps, blocks, lines = placed(steps, self.lined)
         if blocks + lines > REGISTERS or len(steps) > STEPS or len(self.reals) > REALS:
             raise Untraceable("its formula is too long")
         scalars, shift = self._scalar_steps()
-        steps = [_shifted(step, shift) for step in steps]
+        steps = [shifted(step, shift) for step in steps]
         return Formula(
             self.layout.per, max(self.layout.K, 1), self.layout.flat, (blocks, lines),
             tuple(self.operands), tuple(sorted({*written_to})), tuple(self.constants),
@@ -198,7 +198,7 @@ class _Compiler:
 
     def emit(self, op: str, form: str, a: int = 0, b: int = 0, c: int = 0) -> int:
         """A step with a register of its own."""
-        to = _ALONE + len(self.steps)
+        to = ALONE + len(self.steps)
         self.steps.append(Step(op, to, a, b, c))
         if form == "line":
             self.lined.add(to)
@@ -306,7 +306,7 @@ class _Compiler:
                 return place + 2 * CONSTANTS - constants - numbers
             return place + CONSTANTS - constants if place < -CONSTANTS else place
 
-        return [_shifted(step, shift) for step in self.scalars], shift
+        return [shifted(step, shift) for step in self.scalars], shift
 
     # ---- sums over rows -------------------------------------------------------------------------
 
@@ -348,82 +348,3 @@ class _Compiler:
             nan = self._constant(float("nan"))
             place = self.emit("where", kind, self.value(condition, kind), nan, place)
         self.steps.append(Step("total", -1, place, self._constant(factor)))
-
-
-_READS = {"spread": 1, "polynomial": 1, "tile": 1, "over": 1, "total": 2, "where": 3,
-          "counts": 0, "times": 0}  # fmt: skip
-
-
-def reads(step: Step) -> tuple[int, ...]:
-    """The places that a step reads."""
-    count = _READS.get(step.op, 2 if step.op in BINARY else 1)
-    return (step.a, step.b, step.c)[:count]
-
-
-def _shifted(step: Step, shift: Callable[[int], int]) -> Step:
-    if step.op in ("tile", "polynomial"):
-        return step
-    a, b, c = (shift(p) if p < 0 else p for p in (step.a, step.b, step.c))
-    to = shift(step.to) if step.to < -1 else step.to
-    return step._replace(a=a, b=b, c=c, to=to)
-
-
-def _direct(steps: list[Step]) -> list[Step]:
-    """Results that are only copied to an operand are written there, where nothing old is lost."""
-    kept = list(steps)
-    for end in range(len(kept)):
-        step = kept[end]
-        if step.op != "copy" or step.to >= OPERANDS or step.a < _ALONE:
-            continue
-        start = next(i for i, other in enumerate(kept) if other.to == step.a)
-        old = any(step.to in reads(other) for other in kept[start + 1 : end])
-        crowded = any(other.to == step.to for other in kept[:end])
-        if old or crowded:
-            continue
-        kept = [
-            other._replace(
-                to=step.to if other.to == step.a else other.to,
-                a=step.to if other.a == step.a else other.a,
-                b=step.to if other.b == step.a else other.b,
-                c=step.to if other.c == step.a else other.c,
-            )
-            for other in kept
-        ]
-        kept[end] = Step("copy", step.to, step.to)
-    return [s for s in kept if s.op != "copy" or s.to != s.a]
-
-
-def _placed(steps: list[Step], lined: set[int]) -> tuple[list[Step], int, int]:
-    """Virtual registers get places, which are free again after their last use."""
-    last: dict[int, int] = {}
-    for time, step in enumerate(steps):
-        for place in (*reads(step), step.to):
-            last[place] = time
-    free: dict[bool, list[int]] = {False: [], True: []}
-    made: dict[bool, int] = {False: 0, True: 0}
-    at: dict[int, tuple[bool, int]] = {}
-    found: list[tuple[Step, list[tuple[bool, int] | int]]] = []
-    for time, step in enumerate(steps):
-        sources = [at.get(p, p) for p in (step.a, step.b, step.c)]
-        for place in {*reads(step)}:
-            if place in at and last[place] == time:
-                kind, number = at[place]
-                free[kind].append(number)
-        to: tuple[bool, int] | int = step.to
-        if step.to >= _ALONE:
-            kind = step.to in lined
-            free[kind].sort()
-            if free[kind]:
-                number = free[kind].pop(0)
-            else:
-                number, made[kind] = made[kind], made[kind] + 1
-            to = at[step.to] = (kind, number)
-        found.append((step, [to, *sources]))
-    blocks = made[False]
-
-    def real(place: tuple[bool, int] | int) -> int:
-        if isinstance(place, int):
-            return place
-        return OPERANDS + place[1] + (blocks if place[0] else 0)
-
-    return [Step(s.op, *[real(p) for p in places]) for s, places in found], blocks, made[True]

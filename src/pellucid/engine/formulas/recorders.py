@@ -10,17 +10,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import prod
 from types import SimpleNamespace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.formulas.compiling import Output, compile_formula
-from pellucid.engine.formulas.formula import OPERANDS, Formula
+from pellucid.engine.formulas.formula import Formula
 from pellucid.engine.formulas.nodes import Node, Recording, Shape, Untraceable
-from pellucid.engine.formulas.traced import Number, Traced
+from pellucid.engine.formulas.numbers import Count, Number
+from pellucid.engine.formulas.samples import ROWS, compare, run_twin, sample
+from pellucid.engine.formulas.traced import Traced
 from pellucid.engine.formulas.watching import Read, ours, reads_of
 from pellucid.engine.opcodes.base import Moment
 from pellucid.layers import Activation, Layer, LogSoftmax
@@ -28,11 +29,8 @@ from pellucid.layers.base import Cache, Views
 from pellucid.losses import NLL, ClassLoss, CrossEntropy, Loss
 from pellucid.losses.functions import FunctionLoss
 from pellucid.optimizers import Average, Optimizer
-from pellucid.random import Stream
 
 Array = NDArray[Any]
-_ROWS = 5  # of samples
-_LARGEST = 2**20  # values of samples
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049)
 Reads = tuple[Read, ...]
 
@@ -193,8 +191,8 @@ def _check_layer(
     cache = Cache(training=training, needs_dx=feeds)
     y = _running(lambda: layer.forward(x.copy(), Views(p), cache))
     arrays: dict[str, Array] = {"x": x, "y": np.empty_like(x), **p}
-    _run(forward, arrays)
-    _compare(recorded.recording, arrays["y"], y)
+    run_twin(forward, arrays)
+    compare(recorded.recording, arrays["y"], y)
     if backward is None:
         return
     dx = _running(lambda: layer.backward(dy.copy(), Views(p), Views(dp), cache))
@@ -203,11 +201,11 @@ def _check_layer(
         "dx": np.empty_like(x),
         **{f"d{k}": np.zeros_like(v) for k, v in dp.items()},
     }
-    _run(backward, arrays)
+    run_twin(backward, arrays)
     if dx is not None:
-        _compare(recorded.recording, arrays["dx"], dx)
+        compare(recorded.recording, arrays["dx"], dx)
     for name, value in dp.items():
-        _compare(recorded.recording, arrays[f"d{name}"], value)
+        compare(recorded.recording, arrays[f"d{name}"], value)
 
 
 # ------------------------------------------------------------------------------------------ losses
@@ -281,7 +279,7 @@ def _check_loss(loss: Loss, recorded: Recorded, target: Shape, integer: bool) ->
     formula = loss_formula(recorded, training=True, integer=integer)
     dtype = recorded.recording.dtype
     value, gradient = _phases(loss)
-    weight = np.linspace(0.5, 2, _ROWS).astype(dtype)
+    weight = np.linspace(0.5, 2, ROWS).astype(dtype)
     for trial in range(3):
         p = _allowed(recorded, sample(recorded.row, dtype, 3 + trial, wild=trial > 1))
         y = sample(target, dtype, 6 + trial, wild=trial > 1)
@@ -294,13 +292,13 @@ def _check_loss(loss: Loss, recorded: Recorded, target: Shape, integer: bool) ->
         values = _running(lambda: value(given, p.copy()))  # noqa: B023
         slope = _running(lambda: gradient(given, p.copy()))  # noqa: B023
         arrays = {"p": p, "y": y, "dp": np.empty_like(p), "weight": weight}
-        total = _run(formula, arrays, weighted=True)
-        share = (weight * dtype.type(1 / _ROWS)).reshape(-1, *[1] * (p.ndim - 1))
+        total = run_twin(formula, arrays, weighted=True)
+        share = (weight * dtype.type(1 / ROWS)).reshape(-1, *[1] * (p.ndim - 1))
         wanted = float((np.asarray(values, np.float64) * weight).sum())
         size = float((np.abs(np.asarray(values, np.float64)) * weight).sum())
         if not abs(wanted - total) <= 64 * np.finfo(dtype).eps * size and np.isfinite(wanted):
             raise Untraceable("its formula gives another value")
-        _compare(recorded.recording, arrays["dp"], slope * share, mixed=True)
+        compare(recorded.recording, arrays["dp"], slope * share, mixed=True)
 
 
 def _allowed(recorded: Recorded, p: Array) -> Array:
@@ -313,23 +311,6 @@ def _allowed(recorded: Recorded, p: Array) -> Array:
 
 
 # -------------------------------------------------------------------------------------- optimizers
-
-
-class _Count:
-    """The number of an update, of which nothing may be asked while an optimizer is recorded."""
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise Untraceable(
-            "it asks which update it is; what depends on that alone belongs into its `numbers`"
-        )
-
-    def __getattr__(self, name: str) -> NoReturn:
-        self._refuse()
-
-    __bool__ = __float__ = __int__ = __index__ = __add__ = __radd__ = __sub__ = __rsub__ = _refuse
-    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __mod__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __neg__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
 
 
 def record_update(optimizer: Optimizer, decay: float, dtype: np.dtype[Any]) -> Recorded:
@@ -354,7 +335,7 @@ def _record_update(optimizer: Optimizer, decay: float, dtype: np.dtype[Any]) -> 
     )
     recorder = copy.copy(optimizer)
     object.__setattr__(recorder, "numbers", lambda *_: tuple(numbers))
-    t: Any = _Count()
+    t: Any = Count()
     _running(lambda: recorder.update(theta, g, slots, rate, t, decay))
     inputs.untouched("g")
     nodes = {n: array._node for n, (array, old) in inputs.made.items() if array._node is not old}
@@ -385,9 +366,9 @@ def _check_update(optimizer: Optimizer, recorded: Recorded, decay: float, count:
         held = SimpleNamespace(**dict(zip(names, slots, strict=True)))
         _running(lambda: optimizer.update(theta, g, held, rate, t, decay))  # noqa: B023
         at = Moment(0, rate=rate, numbers=tuple(optimizer.numbers(rate, t)))
-        _run(formula, arrays, at)
+        run_twin(formula, arrays, at)
         for name, real in zip(arrays, (theta, g, *slots), strict=True):
-            _compare(recorded.recording, arrays[name], real)
+            compare(recorded.recording, arrays[name], real)
 
 
 def record_average(average: Average, dtype: np.dtype[Any]) -> Recorded:
@@ -399,45 +380,3 @@ def record_average(average: Average, dtype: np.dtype[Any]) -> Recorded:
     inputs.untouched("theta")
     nodes = {n: array._node for n, (array, old) in inputs.made.items() if array._node is not old}
     return Recorded(recording, nodes, batch, (), () if ours(type(average)) else reads_of(average))
-
-
-# ---------------------------------------------------------------------------------------- samples
-
-
-def sample(
-    shape: Shape, dtype: np.dtype[Any], draw: int, *, rows: int | None = _ROWS, wild: bool = True
-) -> Array:
-    """Numbers of both signs, some of them 0, ±1, large or small."""
-    whole = shape if rows is None else (rows, *shape)
-    if prod(whole) > _LARGEST:
-        raise Untraceable(f"its rows of {prod(shape)} values are too long to be tried out")
-    numbers = Stream(0, "formula", draw=draw).normal((prod(whole),), std=2.0).astype(dtype)
-    special = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 3.0, 40.0, -40.0, 1e-6, 1e4, -1e4, -1e-30, 1e30]
-    for k, value in enumerate(special if wild else special[:5]):
-        if len(numbers) > 2:
-            numbers[(7 * k + draw) % len(numbers)] = value
-    return numbers.reshape(whole)
-
-
-def _run(
-    formula: Formula, arrays: dict[str, Array], at: Moment | None = None, *, weighted: bool = False
-) -> Any:
-    """The twin, on arrays by name."""
-    given = [arrays[name] if name else None for name in formula.names]
-    assert len(given) == OPERANDS
-    with np.errstate(all="ignore"):
-        return formula.run(at or Moment(_ROWS, weighted, total=float(_ROWS)), given)
-
-
-def _compare(recording: Recording, ours: Array, theirs: Any, *, mixed: bool = False) -> None:
-    """Raises where a formula has other numbers than the code it was recorded from."""
-    wanted = np.asarray(theirs).astype(ours.dtype).reshape(ours.shape)
-    if np.array_equal(ours, wanted, equal_nan=True):
-        return
-    loose = recording.sums or recording.mixed or mixed
-    size = np.abs(wanted[np.isfinite(wanted)]).max(initial=1e-30)
-    within = 256 * float(np.finfo(ours.dtype).eps)
-    with np.errstate(all="ignore"):
-        close = np.allclose(ours, wanted, rtol=within, atol=within * float(size), equal_nan=True)
-    if not loose or not close:
-        raise Untraceable("its formula gives other numbers than its Python code")

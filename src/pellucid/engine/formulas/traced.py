@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from pellucid.engine.formulas.nodes import Node, Recording, Shape, Untraceable
+from pellucid.engine.formulas.numbers import Number
 
 # NumPy's name of an operation, and the one that formulas have for it.
 SAME: list[str] = re.findall(
@@ -130,8 +131,8 @@ class Traced(NDArrayOperatorsMixin):
     def copy(self, *_: Any, **__: Any) -> Traced:
         return self._as(self._node)
 
-    def clip(self, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
-        return clip(self, a_min, a_max, **options)
+    def clip(self, *bounds: Any, **options: Any) -> Any:
+        return np.clip(self, *bounds, **options)
 
     # ---- other shapes -------------------------------------------------------------------------
 
@@ -206,62 +207,12 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(self._recording, self._recording.node(op, (self._node,), (), np.bool_))
 
     def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
+        from pellucid.engine.formulas.functions import FUNCTIONS
+
         name = function.__name__
         if name not in FUNCTIONS:
             raise Untraceable(f"it calls np.{name}")
         return FUNCTIONS[name](*args, **options)
-
-
-class Number:
-    """A number of an update (its rate, what depends on its count), in the middle of a recording."""
-
-    def __init__(self, recording: Recording, node: Node) -> None:
-        self._recording, self._node = recording, node
-
-    def _with(self, op: str, other: Any, *, swapped: bool = False) -> Any:
-        if isinstance(other, Number):
-            node = other._node
-        elif isinstance(other, int | float) and not isinstance(other, bool):
-            node = self._recording.constant(other, np.float64)
-        else:
-            return NotImplemented
-        pair = (node, self._node) if swapped else (self._node, node)
-        made = self._recording.node(op, pair, (), np.float64, scalar=True)
-        return Number(self._recording, made)
-
-    def __add__(self, other: Any) -> Any:
-        return self._with("add", other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._with("add", other, swapped=True)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._with("subtract", other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._with("subtract", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._with("multiply", other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._with("multiply", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._with("divide", other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._with("divide", other, swapped=True)
-
-    def __neg__(self) -> Any:
-        return self * -1.0
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise Untraceable("what it does depends on the rate or the count of the update")
-
-    __bool__ = __float__ = __int__ = __index__ = __pow__ = __rpow__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
 
 
 # ------------------------------------------------------------------------------ what NumPy calls
@@ -408,16 +359,6 @@ def where(condition: Any, *choices: Any) -> Traced:
     return Traced(recording, recording.node("where", [x._node for x in three], shape, dtype))
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, out: Any = None, **options: Any) -> Any:
-    """np.clip."""
-    low, high = options.pop("min", a_min), options.pop("max", a_max)
-    if options or not isinstance(x, Traced):
-        raise Untraceable("it calls np.clip in a way of its own")
-    y = x.copy() if low is None else np.maximum(x, low)
-    y = y if high is None else np.minimum(y, high)
-    return y if out is None else out._set(y)
-
-
 def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
     """Axes counted from the front, in order."""
     given = axis if isinstance(axis, tuple) else (axis,)
@@ -454,65 +395,3 @@ def _reduced(
     if initial is None or (name == "add" and initial == 0):
         return made
     return {"add": np.add, "maximum": np.maximum, "minimum": np.minimum}[name](made, initial)
-
-
-def _einsum(*operands: Any, **options: Any) -> Any:
-    """Sums of one array, or of the product of two, that keep some axes."""
-    *pairs, kept = operands
-    arrays, labels = pairs[::2], pairs[1::2]
-    every = list(range(arrays[0].ndim))
-    if options or isinstance(arrays[0], str) or any(list(label) != every for label in labels):
-        raise Untraceable("it calls np.einsum in a way of its own")
-    value = arrays[0] if len(arrays) == 1 else arrays[0] * arrays[1]
-    if list(kept) != sorted(kept) or len(arrays) > 2:
-        raise Untraceable("it calls np.einsum in a way of its own")
-    return value.sum(tuple(a for a in every if a not in kept))
-
-
-def _expand_dims(x: Traced, axis: Any) -> Traced:
-    axes = axes_of(axis, x.ndim + (len(axis) if isinstance(axis, tuple) else 1))
-    lengths = iter(x.shape)
-    return x.reshape([1 if a in axes else next(lengths) for a in range(x.ndim + len(axes))])
-
-
-def _full(like: Traced, value: Any, dtype: Any = None, **_: Any) -> Traced:
-    kind = like.dtype if dtype is None else np.dtype(dtype)
-    if isinstance(value, Traced | Number):
-        raise Untraceable("it fills an array")
-    return Traced(like._recording, like._recording.constant(value, kind, like.shape))
-
-
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
-    if ord not in (None, 2) or (ord == 2 and isinstance(axis, tuple)):
-        raise Untraceable("it calls np.linalg.norm in a way of its own")
-    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "where": where,
-    "clip": clip,
-    "sum": lambda x, axis=None, **more: x.sum(axis, **more),
-    "mean": lambda x, axis=None, **more: x.mean(axis, **more),
-    "max": lambda x, axis=None, **more: x.max(axis, **more),
-    "amax": lambda x, axis=None, **more: x.max(axis, **more),
-    "min": lambda x, axis=None, **more: x.min(axis, **more),
-    "amin": lambda x, axis=None, **more: x.min(axis, **more),
-    "var": lambda x, axis=None, **more: x.var(axis, **more),
-    "std": lambda x, axis=None, **more: x.std(axis, **more),
-    "any": lambda x: x.any(),
-    "all": lambda x: x.all(),
-    "copy": lambda x: x.copy(),
-    "reshape": lambda x, shape, **more: x.reshape(shape, **more),
-    "ravel": lambda x: x.ravel(),
-    "squeeze": lambda x, axis=None: x.squeeze(axis),
-    "expand_dims": _expand_dims,
-    "einsum": _einsum,
-    "norm": _norm,
-    "zeros_like": lambda x, dtype=None, **_: _full(x, 0, dtype),
-    "ones_like": lambda x, dtype=None, **_: _full(x, 1, dtype),
-    "empty_like": lambda x, dtype=None, **_: _full(x, 0, dtype),
-    "full_like": _full,
-    "shape": lambda x: x.shape,
-    "ndim": lambda x: x.ndim,
-    "size": lambda x: x.size,
-}
