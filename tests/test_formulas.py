@@ -294,6 +294,28 @@ def test_what_a_user_writes_is_compiled(dtype: str, within: float) -> None:
 
 
 @compiled
+def test_old_values_are_read_before_new_ones_are_stored() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Looking(Optimizer):
+        def own_slots(self) -> tuple[str, ...]:
+            return ("before",)
+
+        def update(self, theta: Any, g: Any, slots: Any, rate: float, t: int, decay: float) -> None:
+            old = theta.copy()
+            theta -= rate * (g + slots.before)
+            slots.before *= 0
+            slots.before += 0.1 * old
+
+    def make(**options: Any) -> Network:
+        return Network(
+            [Dense(3)], inputs=6, loss=MSE(), optimizer=Looking(0.1), dtype="float64", **options
+        )
+
+    alike(make, Y, 1e-12)
+    assert "python" not in make(engine="auto").explain_engine()
+
+
+@compiled
 def test_functions_become_a_loss_that_is_compiled_and_checked() -> None:
     good = Loss.of(lambda y, p: np.cosh(p - y).sum(axis=1), lambda y, p: np.sinh(p - y))
     wrong = Loss.of(lambda y, p: np.cosh(p - y).sum(axis=1), lambda y, p: np.sinh(y - p))

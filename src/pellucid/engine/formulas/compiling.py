@@ -121,7 +121,7 @@ class _Compiler:
 
     def run(self, outputs: Sequence[Output]) -> Formula:
         self._count(outputs)
-        written_to = []
+        written_to, stores = [], []  # stored last: what is there may be read until then
         for name, node, how in outputs:
             if how == "total":
                 self._total(node)
@@ -135,8 +135,8 @@ class _Compiler:
                 form = "line" if kind == "line" else "full"
                 source = self.value(node, form)
                 self._operand(slot, LINES if kind == "line" else VALUES, 0)
-                self.steps.append(Step("copy", slot, source))
-        steps = direct(self.steps)
+                stores.append(Step("copy", slot, source))
+        steps = direct(self.steps + stores)
         steps, blocks, lines = placed(steps, self.lined)
         if blocks + lines > REGISTERS or len(steps) > STEPS or len(self.reals) > REALS:
             raise Untraceable("its formula is too long")
