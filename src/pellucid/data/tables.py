@@ -185,9 +185,9 @@ class _Table:
         if is_missing(cell):
             raise DataError(
                 f"{place}: the number is missing ({cell!r}). Fill it, or leave such rows out: "
-                'missing="drop"'
+                'pellucid.data.csv(..., missing="drop")'
             )
-        remedy = "leave the column out with columns=, or put numbers in place of words"
+        remedy = "leave the column out, pellucid.data.csv(..., columns=[...]), or put numbers there"
         if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell):
             remedy = "numbers are written with a decimal point here"
         raise DataError(f"{place}: {cell!r} is no finite number: {remedy}")
@@ -235,7 +235,7 @@ def _targets(
     if gone is not None:
         raise DataError(
             f"{table.place(gone, column)}: the class is missing. Fill it, or leave such rows out: "
-            'missing="drop"'
+            'pellucid.data.csv(..., missing="drop")'
         )
     if names is None:
         names = tuple(sorted(set(cells), key=int if whole else None))

@@ -247,7 +247,7 @@ def _bytes_of(path: Path) -> bytes:
         raise FileFormatError(f"{path} is not a regular file: give the file that save wrote")
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(8)
+        head, first = file.read(8), file.read(1)
         length = int.from_bytes(head, "little")
         if len(head) == 8 and 2 <= length <= min(size - 8, _LARGEST_HEADER):
             file.seek(0)
@@ -259,11 +259,11 @@ def _bytes_of(path: Path) -> bytes:
                 f"{path} is {what}, which is not opened: networks are read from safetensors only. "
                 "Copy the arrays in by hand: net.parameters[name] = values"
             )
-    if size < 8 + min(length, _LARGEST_HEADER):
+    if first in (b"", b"{") and size < 8 + min(length, _LARGEST_HEADER):
         raise _Damaged(f"{path} is damaged: it ends after {size} bytes, inside its header")
     raise _Damaged(
-        f"{path} is damaged, or no safetensors file: its header would be {length:,} bytes long, "
-        f"the file has {size:,} and {_LARGEST_HEADER:,} is the most"
+        f"{path} is damaged, or no file that net.save or `pellucid train` wrote: its header would be "
+        f"{length:,} bytes long, the file has {size:,} and {_LARGEST_HEADER:,} is the most"
     )
 
 

@@ -423,5 +423,9 @@ def judge_backward(verdict: Verdict, results: Sequence[tuple[Args, Any]]) -> Non
             name_slip(aside, mine, slips)
             for words in aside.slips:
                 verdict.slip(f"{name}: {words}")
-    if verdict.lines and not verdict.slips and any("raises" in line for line in verdict.lines):
+    if (
+        verdict.lines
+        and not verdict.slips
+        and any("raises ValueError" in line for line in verdict.lines)
+    ):
         verdict.slip(f"{TRANSPOSE}: dx = dy @ W.T is (B, I), dW = x.T @ dy is (I, O)")

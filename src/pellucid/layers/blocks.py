@@ -130,7 +130,7 @@ class Residual(Block):
                 hint = did_you_mean(value, ["project"]) if isinstance(value, str) else ""
                 raise OptionError(
                     f"Residual: {option} is {ways}, such as [Dense(8), ReLU()], not {value!r}. "
-                    + hint
+                    f"{hint}".rstrip()
                 )
 
     def wire(self, x: Symbol) -> Symbol:

@@ -37,12 +37,13 @@ def as_array(x: Any, what: str) -> Array:
             ) from None
         raise DataError(f"{what} is not an array: {error}") from None
     if array.dtype.kind not in "fiub":
+        text = "encode words first (pellucid.data.encode_labels); digits: .astype(float)"
         remedy = {
             "O": "make every column numeric first (np.asarray(..., dtype=float)), words too "
             "(pellucid.data.encode_labels)",
             "c": "feed real and imaginary parts as two features",
-            "U": "encode the words as numbers first (pellucid.data.encode_labels)",
-            "S": "encode the words as numbers first (pellucid.data.encode_labels)",
+            "U": text,
+            "S": text,
         }.get(array.dtype.kind, "convert it to float32 first")
         raise DataError(f"{what} has dtype {array.dtype}, which is not numeric: {remedy}")
     return array

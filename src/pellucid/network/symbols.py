@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import Any
 
 from pellucid.description import Description
@@ -57,7 +58,10 @@ def Input(
     lengths: Shape = (shape,) if isinstance(shape, int) else tuple(shape)
     for n in lengths:
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-            raise ShapeError(f"Input shape {lengths} must hold whole numbers of 1 or more, or None")
+            raise ShapeError(
+                f"Input shape {shortened(lengths)} must hold whole numbers of 1 or more, or None; "
+                "it is that of one row, x.shape[1:]"
+            )
     return Symbol(Spec(lengths, dtype), None, (), name=name)
 
 
