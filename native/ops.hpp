@@ -96,14 +96,14 @@ template <class T> inline T lanes_sum(Vec<T> v) {
         for (int k = 0; k < half; k++) lane[k] += lane[k + half];
     return lane[0];
 }
-template <class T> inline Vec<T> larger(Vec<T> a, Vec<T> b) { return (b > a) | (b != b) ? b : a; }
+template <class T> inline Vec<T> larger(Vec<T> a, Vec<T> b) { return ((b > a) | (b != b)) ? b : a; }
 template <class T> inline T lanes_top(Vec<T> v) {
     T lane[W<T>];
     std::memcpy(lane, &v, sizeof v);
     for (int half = W<T> / 2; half > 0; half /= 2)
         for (int k = 0; k < half; k++) {
             const T other = lane[k + half];
-            lane[k] = (other > lane[k]) | (other != other) ? other : lane[k];
+            lane[k] = ((other > lane[k]) | (other != other)) ? other : lane[k];
         }
     return lane[0];
 }

@@ -106,8 +106,8 @@ template <class T> void of_two(int op, T* y, From<T> a, From<T> b, i64 n) {
         case f_subtract: return each(y, a, b, n, [](V x, V z) { return x - z; });
         case f_multiply: return each(y, a, b, n, [](V x, V z) { return x * z; });
         case f_divide: return each(y, a, b, n, [](V x, V z) { return x / z; });
-        case f_maximum: return each(y, a, b, n, [](V x, V z) { return (z > x) | (z != z) ? z : x; });
-        case f_minimum: return each(y, a, b, n, [](V x, V z) { return (z < x) | (z != z) ? z : x; });
+        case f_maximum: return each(y, a, b, n, [](V x, V z) { return ((z > x) | (z != z)) ? z : x; });
+        case f_minimum: return each(y, a, b, n, [](V x, V z) { return ((z < x) | (z != z)) ? z : x; });
         case f_power: return one_by_one(y, a, b, n, [](T x, T z) { return std::pow(x, z); });
         case f_copysign: return each(y, a, b, n, [](V x, V z) { return with_sign_of<T>(x, z); });
         case f_less: return each(y, a, b, n, [](V x, V z) { return truth<T>(x < z); });
@@ -129,9 +129,9 @@ template <class T> void along_lines(int op, T* y, const T* a, i64 lines, i64 K) 
             if (op == f_sum)
                 for (i64 k = 1; k < K; k++) value += a[k];
             else if (op == f_max)
-                for (i64 k = 1; k < K; k++) value = (a[k] > value) | (a[k] != a[k]) ? a[k] : value;
+                for (i64 k = 1; k < K; k++) value = ((a[k] > value) | (a[k] != a[k])) ? a[k] : value;
             else
-                for (i64 k = 1; k < K; k++) value = (a[k] < value) | (a[k] != a[k]) ? a[k] : value;
+                for (i64 k = 1; k < K; k++) value = ((a[k] < value) | (a[k] != a[k])) ? a[k] : value;
             y[i] = value;
         }
     }

@@ -56,7 +56,7 @@ template <class T> T sum_of(const T* x, i64 K) {
 template <class T> inline Vec<T> below(Vec<T> x, Vec<T> top) {
     const Vec<T> infinite = splat(std::numeric_limits<T>::infinity());
     const Vec<T> shared = x == top ? Vec<T>{} : -infinite;
-    return (top == infinite) | (top == -infinite) ? shared : x - top;
+    return ((top == infinite) | (top == -infinite)) ? shared : x - top;
 }
 
 // ---- softmax -----------------------------------------------------------------------------------

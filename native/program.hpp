@@ -17,9 +17,9 @@
 namespace pellucid {
 
 enum Phase { kForward, kLoss, kBackward, kMetrics, kUpdate, kPhases };
-// Regions that every program has; behind them come four of the optimizer, then those of the batch: what
+// Regions that every program has; behind them come six of the optimizer, then those of the batch: what
 // it is made of and what comes out, one operand of rows each, which may lie in the caller's arrays.
-enum Memory { kArena, kTheta, kGradient, kState, kPending, kSlots, kBatch = kSlots + 4 };
+enum Memory { kArena, kTheta, kGradient, kState, kPending, kSlots, kBatch = kSlots + 6 };
 
 struct Region {
     char* data;

@@ -69,6 +69,7 @@ OPTIMIZERS = [
     NAdam(weight_decay=0.1, decoupled_weight_decay=True), RAdam(0.01, weight_decay=0.1),
     RAdam(0.01, beta_2=0.99), Lion(weight_decay=0.1), Adam(average=EMA(0.9)),
     SGD(0.1, average=SWA()), RMSProp(average=EMA(0.9)),
+    Adam(amsgrad=True, average=EMA(0.9)),
 ]  # fmt: skip
 
 

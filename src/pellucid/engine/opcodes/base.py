@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 # The regions of every program; those of a batch follow, in an order of the program's own.
 REGIONS = (
-    "arena", "theta", "gradient", "state", "pending", "slot0", "slot1", "slot2", "slot3"
+    "arena", "theta", "gradient", "state", "pending", *(f"slot{k}" for k in range(6))
 )  # fmt: skip
 
 
