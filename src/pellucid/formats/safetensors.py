@@ -262,8 +262,8 @@ def _bytes_of(path: Path) -> bytes:
     if first in (b"", b"{") and size < 8 + min(length, _LARGEST_HEADER):
         raise _Damaged(f"{path} is damaged: it ends after {size} bytes, inside its header")
     raise _Damaged(
-        f"{path} is damaged, or no file that net.save or `pellucid train` wrote: its header would be "
-        f"{length:,} bytes long, the file has {size:,} and {_LARGEST_HEADER:,} is the most"
+        f"{path} is damaged, or no file that net.save or `pellucid train` wrote: its header would "
+        f"be {length:,} bytes long, the file has {size:,} and {_LARGEST_HEADER:,} is the most"
     )
 
 
