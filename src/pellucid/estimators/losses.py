@@ -22,7 +22,16 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, repr=False)
-class Clipped(Loss):
+class Responding(Loss):
+    """Base of the four: what outputs mean is asked of them, and no business of the program."""
+
+    def response(self, y_pred: Array) -> Array:
+        """Probabilities, rates or values, from outputs (B, K)."""
+        return y_pred
+
+
+@dataclass(frozen=True, repr=False)
+class Clipped(Responding):
     """A loss of probabilities within [ε, 1 − ε].
 
     Parameters
@@ -57,7 +66,7 @@ class LogLoss(Clipped):
         dz: Array = cache.p - cache.y
         return dz
 
-    def link(self, y_pred: Array) -> Array:
+    def response(self, y_pred: Array) -> Array:
         e = np.exp(y_pred - y_pred.max(axis=-1, keepdims=True))
         p: Array = e / e.sum(axis=-1, keepdims=True)
         return p
@@ -79,7 +88,7 @@ class BinaryLogLoss(Clipped):
         dz: Array = cache.p - cache.y
         return dz
 
-    def link(self, y_pred: Array) -> Array:
+    def response(self, y_pred: Array) -> Array:
         e = np.exp(-np.abs(y_pred))
         p: Array = np.where(y_pred >= 0, 1.0, e) / (1 + e)
         return p
@@ -87,7 +96,7 @@ class BinaryLogLoss(Clipped):
 
 @final
 @dataclass(frozen=True, repr=False)
-class HalfSquare(Loss):
+class HalfSquare(Responding):
     """½ the mean of (p_i − y_i)² over a row's outputs, with gradient p − y."""
 
     def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
@@ -102,7 +111,7 @@ class HalfSquare(Loss):
 
 @final
 @dataclass(frozen=True, repr=False)
-class PoissonLoss(Loss):
+class PoissonLoss(Responding):
     """Σ_i y_i log(y_i / p_i) − y_i + p_i, half of Poisson's deviance, with p = eᶻ."""
 
     def forward(self, y_true: Array, y_pred: Array, cache: Cache) -> Array:
@@ -116,12 +125,12 @@ class PoissonLoss(Loss):
         error: Array = cache.error
         return error
 
-    def link(self, y_pred: Array) -> Array:
+    def response(self, y_pred: Array) -> Array:
         p: Array = np.exp(y_pred)
         return p
 
 
-def loss_for(out_activation: str, dtype: Any) -> Loss:
+def loss_for(out_activation: str, dtype: Any) -> Responding:
     """The loss that goes with an output activation, for a network of this type."""
     epsilon = float(np.finfo(dtype).eps)
     if out_activation == "softmax":

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.base import Batch, compile_network
+from pellucid.estimators.losses import Responding
 from pellucid.network.network import Network
 
 Array = NDArray[Any]
@@ -32,6 +33,9 @@ class Objective:
         self.key, self.arrays = key, arrays  # what it was made for
         self.program = compile_network(net)
         (self._input,), (self.output,) = net.graph.inputs, net.graph.outputs
+        (loss,) = net.losses.values()
+        assert isinstance(loss, Responding)
+        self._loss = loss
         self.weights = [(a, b) for a, b, decay in net.stretches() if decay]
 
     def gradient(self, parts: Sequence[Batch]) -> float:
@@ -59,8 +63,8 @@ class Objective:
 
     def predict(self, x: Array) -> Array:
         """What the outputs for rows x (B, I) mean: probabilities or values, (B, K)."""
-        y = self.program.quick(x)
-        if y is None:
-            with np.errstate(all="ignore"):
-                y = self.program.predict({self._input: x})[self.output]
-        return y
+        with np.errstate(all="ignore"):
+            z = self.program.quick(x)
+            if z is None:
+                z = self.program.predict({self._input: x})[self.output]
+            return self._loss.response(z)
