@@ -122,7 +122,7 @@ class Caller:
 
     def told(self, error: BaseException) -> str:
         """An error in a line, with the line of the reader's file where it arose."""
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.lineno for frame in frames if Path(frame.filename) == self._path]
         if not own or own[-1] is None:
