@@ -154,7 +154,7 @@ def _train(sub: Parser) -> None:
 
     add = sub.add_argument_group("the network").add_argument
     add("--layers", metavar="LINE",
-        help="the layers, with commas (dense 128, relu, dense K), or your rung_6_network.py")  # fmt: skip
+        help="the layers, as in dense 128, relu, dense K; or your rung_6_network.py")  # fmt: skip
     add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")
