@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -271,6 +273,28 @@ def test_an_interrupted_fit_keeps_what_was_learnt(monkeypatch: pytest.MonkeyPatc
         model.fit(X, Y)
     assert model.n_iter_ == 2
     assert model.predict(X).shape == (60,)
+
+
+@pytest.mark.long
+def test_6_ctrl_c_ends_a_fit_between_two_updates() -> None:
+    code = (
+        "import warnings, numpy as np\n"
+        "from pellucid.estimators import MLPClassifier\n"
+        "X = np.random.RandomState(0).rand(20000, 200)\n"
+        "model = MLPClassifier((300, 300), max_iter=10**4, n_iter_no_change=10**6, tol=0)\n"
+        "print('ready', flush=True)\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    model.fit(X, X[:, 0] > 0.5)\n"
+        "print(caught[0].message, np.isfinite(model.predict_proba(X[:9])).all())"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    run.stdout.readline()
+    time.sleep(2)
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=30)
+    assert out.strip() == "Training interrupted by user. True"
 
 
 def test_47_fits_in_threads_do_not_meet() -> None:

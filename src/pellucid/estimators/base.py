@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from pellucid.errors import DataError
 from pellucid.estimators.conversion import converted, given_back
-from pellucid.estimators.descent import Descent, Interrupt, Moments, Momentum, Steps
+from pellucid.estimators.descent import AdamSteps, Descent, Interrupt, MomentumSteps, Steps
 from pellucid.estimators.methods import unchanged_on_error
 from pellucid.estimators.networks import arrays_of, build, drawn
 from pellucid.estimators.objective import Objective
@@ -182,8 +182,8 @@ class MLP(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _steps(self) -> Steps:
         if self.solver == "adam":
-            return Moments(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
-        return Momentum(
+            return AdamSteps(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+        return MomentumSteps(
             self.learning_rate_init, self.learning_rate, self.momentum, self.nesterovs_momentum,
             self.power_t,
         )  # fmt: skip

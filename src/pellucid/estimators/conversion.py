@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import OptionError
-from pellucid.estimators.descent import Moments, Momentum, Steps
+from pellucid.estimators.descent import AdamSteps, MomentumSteps, Steps
 
 if TYPE_CHECKING:
     from pellucid.estimators.base import MLP
@@ -76,7 +76,7 @@ def _copy(one: Any, other: Any) -> None:
 def _steps(theirs: Any) -> Steps:
     steps: Steps
     if hasattr(theirs, "velocities"):
-        steps = Momentum(
+        steps = MomentumSteps(
             theirs.learning_rate_init, theirs.lr_schedule, theirs.momentum, theirs.nesterov,
             theirs.power_t,
         )  # fmt: skip
@@ -84,7 +84,7 @@ def _steps(theirs: Any) -> Steps:
         if theirs.momentum:
             steps.slots = {"velocity": _flat(theirs.velocities)}
     else:
-        steps = Moments(
+        steps = AdamSteps(
             theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon
         )  # fmt: skip
         steps.t = int(theirs.t)
@@ -96,7 +96,7 @@ def _optimizer(steps: Steps, coefs: list[Array], intercepts: list[Array]) -> Any
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     arrays = [*coefs, *intercepts]
-    if isinstance(steps, Momentum):
+    if isinstance(steps, MomentumSteps):
         made = SGDOptimizer(
             arrays, steps.learning_rate_init, steps.schedule, steps.momentum, steps.nesterov,
             steps.power_t,
@@ -105,7 +105,7 @@ def _optimizer(steps: Steps, coefs: list[Array], intercepts: list[Array]) -> Any
         if "velocity" in steps.slots:
             made.velocities = _listed(steps.slots["velocity"], arrays)
         return made
-    assert isinstance(steps, Moments)
+    assert isinstance(steps, AdamSteps)
     made = AdamOptimizer(
         arrays, steps.learning_rate_init, steps.beta_1, steps.beta_2, steps.epsilon
     )

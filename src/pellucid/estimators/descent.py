@@ -77,7 +77,7 @@ class Steps(ABC):
 
 
 @final
-class Momentum(Steps):
+class MomentumSteps(Steps):
     """`PenalizedMomentum`, and the schedules of its rate."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Momentum(Steps):
 
 
 @final
-class Moments(Steps):
+class AdamSteps(Steps):
     """`PenalizedAdam`, whose rate stays but for its corrections."""
 
     def __init__(

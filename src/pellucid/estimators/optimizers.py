@@ -40,6 +40,9 @@ class EachBatch:
         self.pulls = (1 / totals).tolist()
         self.before = before
 
+    def __repr__(self) -> str:
+        return "EachBatch()"
+
     def of(self, t: int) -> tuple[float, float, int]:
         """1/Σw of update `t`'s batch, the share of the batch after it, and its number in all."""
         place = (t - 1) % len(self.pulls)
