@@ -28,7 +28,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     ----------
     loss : {"squared_error", "poisson"}
         Half the mean square over rows and outputs; or half of Poisson's deviance for counts of 0 or
-        more, whose network gives logarithms of rates. Poisson's is computed by NumPy.
+        more, whose network gives logarithms of rates.
 
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
     >>> model = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", max_iter=500, random_state=0)
