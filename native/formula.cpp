@@ -55,6 +55,10 @@ void check_step(Formula& f, const FormulaStep& s) {
             writable(o_lines);
             f.reduces++;
             return;
+        case f_across:
+            need(!f.flat && readable(s.a, o_lines) && s.c >= 1 && s.c <= f.per && f.per % s.c == 0);
+            writable(o_lines);
+            return;
         case f_spread:
             need(!f.flat && readable(s.a, o_lines));
             writable(o_values);
@@ -76,7 +80,7 @@ void check_step(Formula& f, const FormulaStep& s) {
     writable(kind);
     if (s.op == f_tile) {
         const i64 wide = kind == o_lines || f.flat ? 1 : f.K;
-        if (s.a >= 0) need(s.a < kPlaces && f.kind[s.a] == o_column && (f.length[s.a] == 1 || f.length[s.a] == wide));
+        if (s.a >= 0) need(s.a < kPlaces && f.kind[s.a] == o_column && (f.length[s.a] == 1 || (kind == o_values && !f.flat)));
         else need(s.c == wide && s.b >= 0 && s.b <= f.real_count - s.c);
         return;
     }
@@ -113,7 +117,9 @@ void read_formula(FormulaText& into, const i64* whole, i64 count, const double* 
         f.kind[k] = int(whole[head + 2 * k]), f.length[k] = whole[head + 2 * k + 1];
         need(f.kind[k] >= 0 && f.kind[k] < o_kinds);
         if (f.kind[k] >= o_whole_values) f.wide |= 1u << k;
-        need((f.kind[k] != o_column && f.kind[k] != o_over) || f.length[k] == 1 || f.length[k] == f.K);
+        const bool column = f.kind[k] == o_column || f.kind[k] == o_over;
+        f.whole |= column && f.length[k] > f.K;
+        need(!column || f.length[k] == 1 || (f.length[k] >= 1 && f.length[k] % f.K == 0 && f.per % (f.length[k] / f.K) == 0));
     }
     for (i64 k = behind; k < count; k += 5)
         into.steps.push_back({int(whole[k]), int(whole[k + 1]), int(whole[k + 2]), int(whole[k + 3]), int(whole[k + 4])});
@@ -121,6 +127,8 @@ void read_formula(FormulaText& into, const i64* whole, i64 count, const double* 
     f.scalars = into.steps.data(), f.scalar_count = int(whole[7]);
     f.steps = f.scalars + f.scalar_count, f.step_count = int(whole[8]);
     f.reals = into.reals.data(), f.real_count = real_count;
+    for (int k = 0; k < f.step_count; k++) f.whole |= f.steps[k].op == f_across;
+    need(!f.whole || (!f.flat && f.per <= limit / f.K));
     check_scalar_steps(f);
     for (int k = 0; k < f.step_count; k++) check_step(f, f.steps[k]);
     need(f.sums <= 1 && f.overs <= 4);

@@ -20,7 +20,7 @@ enum FormulaOp {
     f_cosh, f_sin, f_cos, f_rint, f_floor, f_ceil, f_sign,
     f_add, f_subtract, f_multiply, f_divide, f_maximum, f_minimum, f_power, f_copysign, f_less, f_less_equal,
     f_equal, f_not_equal,
-    f_where, f_polynomial, f_sum, f_max, f_min, f_spread, f_tile, f_integers, f_counts, f_times, f_over,
+    f_where, f_polynomial, f_sum, f_max, f_min, f_across, f_spread, f_tile, f_integers, f_counts, f_times, f_over,
     f_total, f_ops
 };
 constexpr const char* kFormulaOps[f_ops] = {
@@ -28,7 +28,7 @@ constexpr const char* kFormulaOps[f_ops] = {
     "cosh", "sin", "cos", "rint", "floor", "ceil", "sign",
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "copysign", "less", "less_equal",
     "equal", "not_equal",
-    "where", "polynomial", "sum", "max", "min", "spread", "tile", "integers", "counts", "times", "over",
+    "where", "polynomial", "sum", "max", "min", "across", "spread", "tile", "integers", "counts", "times", "over",
     "total"};
 
 // What an operand is: values, one number a line, a column (of each line the same), what sums over lines
@@ -43,11 +43,12 @@ struct FormulaStep {
 
 struct Formula {
     i64 per, K;  // lines of a row, values of a line
+    bool whole;  // works on whole rows of the batch: something is added up across lines, or columns are longer
     bool flat;   // knows nothing of lines
     int blocks, lines;  // registers: of blocks, behind them of one number a line
     int constants, numbers;
     int kind[kPlaces];    // of operands
-    i64 length[kPlaces];  // of columns
+    i64 length[kPlaces];  // of columns; longer than K, they go on in the next lines
     unsigned writes, wide;  // bit k: operand k is written, is of integers
     int sums, reduces, overs;  // steps that give a loss, go along a line, or over lines
     const FormulaStep *scalars, *steps;

@@ -142,6 +142,15 @@ template <class T> void spread_lines(T* y, const T* line, i64 lines, i64 K) {
         else
             for (i64 k = 0; k < K; k++) y[i * K + k] = line[i];
 }
+// y[l] = the sum of the a[k] of the same row of `per` lines with k % groups == l % groups
+template <class T> void across_lines(T* y, const T* a, i64 lines, i64 per, i64 groups) {
+    for (i64 row = 0; row < lines; row += per, y += per, a += per) {
+        for (i64 g = 0; g < groups; g++) y[g] = a[g];
+        for (i64 l = groups; l < per; l += groups)
+            for (i64 g = 0; g < groups; g++) y[g] += a[l + g];
+        for (i64 l = groups; l < per; l++) y[l] = y[l - groups];
+    }
+}
 // column, over and over, to n values
 template <class T> void repeat(T* y, i64 period, i64 n) {
     for (i64 done = lesser(period, n); done < n; done *= 2)
@@ -150,6 +159,15 @@ template <class T> void repeat(T* y, i64 period, i64 n) {
 
 // ---- a block -------------------------------------------------------------------------------------
 
+// Values that a sum over lines has, and room for each of them.
+inline i64 over_width(const Formula& q, int operand) { return q.length[operand] == 1 ? q.K : q.length[operand]; }
+inline i64 over_size(const Formula& q) {
+    i64 size = q.K;
+    for (int k = 0; k < kPlaces; k++)
+        if (q.kind[k] == o_over) size = size < q.length[k] ? q.length[k] : size;
+    return size;
+}
+
 template <class T> struct Formulary {  // a formula at work: what is the same for all blocks of a part
     const Frame<T>& f;
     const Formula& q;
@@ -157,7 +175,7 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
     Share<T> share;
     i64 row;          // values of a row of the batch, where it is flat
     T* place[kPlaces + kRegisters];
-    T* overs;  // sums over lines: K for each
+    T* overs;  // sums over lines
     double total = 0;
 
     bool lined(int at) const { return at < kPlaces ? q.kind[at] == o_lines : at >= kPlaces + q.blocks; }
@@ -193,12 +211,13 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
                 case f_sum:
                 case f_max:
                 case f_min: along_lines(step.op, y, place[step.a], lines, K); break;
+                case f_across: across_lines(y, place[step.a], lines, q.per, step.c); break;
                 case f_spread: spread_lines(y, place[step.a], lines, K); break;
                 case f_tile: tile(y, step, many); break;
                 case f_integers: whole_numbers(y, reinterpret_cast<const i64*>(f.at[step.a]) + from, many); break;
                 case f_counts: fill(y, T(1), many, from, size); break;
                 case f_times: fill(y, share.share, many, from, size); break;
-                case f_over: add_over(overs + over++ * K, place[step.a], lines); break;
+                case f_over: add_over(overs + over++ * over_size(q), place[step.a], n, over_width(q, step.to)); break;
                 case f_total: total += sum(place[step.a], many, from, size); break;
             }
         }
@@ -219,8 +238,8 @@ template <class T> struct Formulary {  // a formula at work: what is the same fo
         if (!share.weight) return of_one(f_copy, y, From<T>{nullptr, value}, n);
         by_rows(at, n, size, [=](i64 i, T w) { y[i] = w * value; });
     }
-    void add_over(T* sums, const T* a, i64 lines) const {
-        const i64 K = q.K;
+    static void add_over(T* sums, const T* a, i64 n, i64 K) {
+        const i64 lines = n / K;
         if (K < W<T>) {
             for (i64 i = 0; i < lines; i++)
                 for (i64 k = 0; k < K; k++) sums[k] += a[i * K + k];
@@ -275,15 +294,17 @@ inline void check_formula(const Check& c) {
     c.need(q.kind[7] == o_absent && (!c.there(7) || (c.rowwise(7) && c.size(7) == 1)));
 }
 
-template <class T> bool small_lines(const Formula& q) { return q.flat || q.K <= kBlock<T>; }
-inline i64 formula_width(const Formula& q) { return (q.flat ? 1 : q.K) * (1 + q.step_count / 4); }
+// What is worked off together at least: a line, or all of a row; in lines.
+inline i64 unit_of(const Formula& q) { return q.whole ? q.per : 1; }
+template <class T> bool small_lines(const Formula& q) { return q.flat || unit_of(q) * q.K <= kBlock<T>; }
+inline i64 formula_width(const Formula& q) { return (q.flat ? 1 : unit_of(q) * q.K) * (1 + q.step_count / 4); }
 template <class T> i64 formula_registers(const Formula& q) {  // of a part, where lines are long
-    return small_lines<T>(q) ? 0 : ceil_div(q.blocks * q.K + q.lines, i64(LINE<T>)) * LINE<T>;
+    return small_lines<T>(q) ? 0 : ceil_div((q.blocks * q.K + q.lines) * unit_of(q), i64(LINE<T>)) * LINE<T>;
 }
 template <class T> i64 scratch_formula(const Instruction& i, i64 rows) {
     const Formula& q = *i.formula;
     if (q.flat) return 0;
-    return most_parts(rows * q.per, formula_width(q)) * (formula_registers<T>(q) + q.overs * q.K);
+    return most_parts(rows * q.per / unit_of(q), formula_width(q)) * (formula_registers<T>(q) + q.overs * over_size(q));
 }
 
 template <class T> void numbers_of(T (&number)[kScalars], const Formula& q, const double* given) {
@@ -308,17 +329,19 @@ template <class T> void run_formula(const Frame<T>& f) {
     const double scale = f.i->real[2], sum_width = double(f.m->total ? scale / f.m->total : 0.0);
     const Share<T> share{f.m->weighted ? f.at[7] : nullptr, T(sum_width)};
     const i64 K = q.K, lines = f.m->rows * q.per, values = q.flat ? count(f, first) : lines * K;
-    const i64 own = formula_registers<T>(q), overs = q.overs * K;
+    const i64 own = formula_registers<T>(q), room = over_size(q), overs = q.overs * room, unit = unit_of(q);
     double sums[kParts];
-    const int parts = in_parts(q.flat ? values : lines, formula_width(q), [&](int part, i64 from, i64 size) {
+    const int parts = in_parts(q.flat ? values : lines / unit, formula_width(q), [&](int part, i64 from, i64 size) {
         alignas(64) T memory[kRegisters * kBlock<T>];
         T* scratch = f.scratch + part * (own + overs);
         Formulary<T> at{f, q, number, share, f.i->at[first].elements, {}, scratch + own};
         const bool small = small_lines<T>(q);
         for (int k = 0; k < q.blocks + q.lines; k++)
-            at.place[kPlaces + k] = small ? memory + k * kBlock<T> : k < q.blocks ? scratch + k * K : scratch + q.blocks * K + (k - q.blocks);
+            at.place[kPlaces + k] = small ? memory + k * kBlock<T> : k < q.blocks ? scratch + k * unit * K
+                                                                 : scratch + (q.blocks * K + k - q.blocks) * unit;
         for (i64 k = 0; k < overs; k++) at.overs[k] = T(0);
-        const i64 high = q.flat ? kBlock<T> : small ? kBlock<T> / K : 1;
+        const i64 high = q.flat ? kBlock<T> : small ? kBlock<T> / (unit * K) * unit : unit;
+        if (!q.flat) from *= unit, size *= unit;
         for (i64 i = from; i < from + size; i += high) {
             const i64 some = lesser(high, from + size - i);
             if (q.flat) at.run(i, some, 0, 0);
@@ -337,9 +360,9 @@ template <class T> void run_formula(const Frame<T>& f) {
             T* to = f.at[step.to];
             const bool one = q.length[step.to] == 1 && K > 1, added = f.i->whole[3] || f.m->part > 0;
             double whole = 0;
-            for (i64 k = 0; k < K; k++) {
+            for (i64 k = 0; k < over_width(q, step.to); k++) {
                 double sum = 0;
-                for (int part = 0; part < parts; part++) sum += double(f.scratch[part * (own + overs) + own + over * K + k]);
+                for (int part = 0; part < parts; part++) sum += double(f.scratch[part * (own + overs) + own + over * room + k]);
                 whole += sum;
                 if (!one) to[k] = added ? T(to[k] + sum) : T(sum);
             }

@@ -109,13 +109,14 @@ struct Naive {
 template <class T> void test_lines() {
     Text t;
     const i64 B = pick({1, 2, 7, 60, 400});
-    t.flat = whole(0, 1), t.per = t.flat ? 1 : pick({1, 3}), t.K = pick({1, 2, 3, 8, 16, 33, 100, 511, 512, 513, 1300});
-    const i64 K = t.K, L = B * t.per, n = L * K, columns = t.flat ? 1 : pick({1, K});
+    t.flat = whole(0, 1), t.per = t.flat ? 1 : pick({1, 3, 6, 20}), t.K = pick({1, 2, 3, 8, 16, 33, 100, 511, 512, 513, 1300});
+    const i64 K = t.K, L = B * t.per, n = L * K, groups = t.flat ? 1 : t.per % 2 ? pick({1, t.per}) : pick({1, 2, t.per});
+    const i64 columns = t.flat ? 1 : pick({1, K, groups * K});
     if (n > 200000) return;
     t.kind[0] = t.kind[1] = t.kind[2] = o_values, t.kind[3] = o_column, t.length[3] = columns;
     const bool integers = whole(0, 1);  // operand 2
     if (integers) t.kind[2] = o_whole_values;
-    if (!t.flat) t.kind[4] = o_over, t.length[4] = pick({1, K}), t.kind[5] = t.kind[6] = o_lines;
+    if (!t.flat) t.kind[4] = o_over, t.length[4] = pick({1, K, groups * K}), t.kind[5] = t.kind[6] = o_lines;
     t.reals = random_numbers(std::max(K, i64(6)));
     Numbers number = t.constants;
     number.insert(number.end(), kUpdate, kUpdate + 3);
@@ -144,7 +145,7 @@ template <class T> void test_lines() {
     for (int s = 0; s < 10; s++) {
         const int to = fresh(), a = fresh(), b = fresh();
         Numbers& y = v.at[to];
-        switch (whole(0, t.flat ? 4 : 8)) {
+        switch (whole(0, t.flat ? 4 : 9)) {
             case 0: {  // smooth, so that rounding stays small
                 const int ops[] = {f_negative, f_tanh, f_square, f_absolute, f_sin, f_copy}, op = ops[whole(0, 5)];
                 t.steps.push_back({op, to, a, 0, 0});
@@ -219,6 +220,17 @@ template <class T> void test_lines() {
                 v.at[15] = made;
                 break;
             }
+            case 9: {
+                t.steps.push_back({f_across, 15, 14, 0, int(groups)});
+                Numbers made(L);
+                for (i64 l = 0; l < L; l++)
+                    for (i64 k = l / t.per * t.per; k < (l / t.per + 1) * t.per; k++)
+                        if (k % t.per % groups == l % t.per % groups) made[l] += v.at[14][k];
+                v.at[15] = made;
+                t.steps.push_back({f_tanh, 15, 15, 0, 0});
+                for (double& w : v.at[15]) w = std::tanh(w);
+                break;
+            }
             case 8: {
                 t.steps.push_back({f_multiply, 6, 14, -1, 0});
                 for (i64 l = 0; l < L; l++) v.at[6][l] = v.at[14][l] * t.constants[0];
@@ -230,9 +242,9 @@ template <class T> void test_lines() {
     t.steps.push_back({f_copy, 0, 8, 0, 0});
     if (!t.flat) {
         t.steps.push_back({f_over, 4, 9, 0, 0});
-        Numbers all(K);
+        Numbers all(over.size());
         double whole_sum = 0;
-        for (i64 i = 0; i < n; i++) all[i % K] += v.at[9][i], whole_sum += v.at[9][i];
+        for (i64 i = 0; i < n; i++) all[i % i64(over.size())] += v.at[9][i], whole_sum += v.at[9][i];
         for (std::size_t k = 0; k < over.size(); k++)
             v.over[k] = (added ? over[k] : 0) + (over.size() == 1 ? whole_sum : all[k]);
     }

@@ -48,6 +48,7 @@ class Layout(NamedTuple):
     per: int
     ends: Shape
     flat: bool
+    groups: int = 0  # of lines that belong together, every so many
 
     @property
     def K(self) -> int:
@@ -63,6 +64,10 @@ class Layout(NamedTuple):
             return "one"
         if not self.flat and node.count == self.batch * self.per:
             return "line"
+        if self.groups and node.count == self.batch * self.groups:
+            return "line"  # each of its numbers stands at every line of its group
+        if self.groups and node.count == self.groups * self.K:
+            return "column"
         shape = node.shape
         while shape and shape[0] == 1:
             shape = shape[1:]
@@ -81,7 +86,7 @@ def layouts(batch: int, row: Shape) -> list[Layout]:
 def compile_formula(
     outputs: Sequence[Output], batch: int, row: Shape, *, numbers: int = 0,
     leaves: Mapping[int, str] | None = None, integers: Collection[str] = (),
-    never: Sequence[Node] = (),
+    never: Sequence[Node] = (), groups: int = 0,
 ) -> Formula:  # fmt: skip
     """The formula of some expressions, for rows of a shape.
 
@@ -92,7 +97,9 @@ def compile_formula(
     Raises `Untraceable` where they do not fit into lines, or are too many.
     """
     why = Untraceable("")
-    for layout in layouts(batch, row):
+    if groups:  # the channels of a line are those of a group
+        row = (*row[:-1], groups, row[-1] // groups)
+    for layout in [x._replace(groups=0 if x.flat else groups) for x in layouts(batch, row)]:
         try:
             return _Compiler(layout, numbers, leaves or {}, integers, never).run(outputs)
         except Untraceable as error:
@@ -214,8 +221,24 @@ class _Compiler:
             return self.emit("tile", form, -1, start, len(node.value))
         if node.op in ("times", "counts"):
             return self.emit(node.op, form)
+        if node.op == "across":
+            if self.layout.per != node.inner * node.value or node.value != self.layout.groups:
+                raise Untraceable("it adds up lines that do not belong together")
+            (arg,) = node.args
+            single = self.layout.kind(arg) == "full" and self.layout.K == 1
+            lines = (
+                self.emit("sum", "line", self.value(arg, "full"))
+                if single
+                else self.value(arg, "line")
+            )
+            return self.emit("across", "line", lines, 0, node.value)
         if node.op in REDUCE:
             (arg,) = node.args
+            row = self.layout.per * self.layout.K
+            if node.op == "sum" and self.layout.groups == 1 and node.inner == row:
+                return self.emit(
+                    "across", "line", self.emit("sum", "line", self.value(arg, "full")), 0, 1
+                )
             if self.layout.flat or node.inner != self.layout.K or self.layout.kind(arg) != "full":
                 raise Untraceable("it puts numbers together that are no line")
             return self.emit(node.op, "line", self.value(arg, "full"))
@@ -317,7 +340,8 @@ class _Compiler:
             raise Untraceable("a parameter's gradient is no sum over rows")
         (arg,) = sides[0].args
         count = sides[0].count
-        if self.layout.kind(arg) != "full" or count not in (1, self.layout.K):
+        lengths = (1, self.layout.K, self.layout.groups * self.layout.K)
+        if self.layout.kind(arg) != "full" or count not in lengths:
             raise Untraceable("a parameter's gradient is no sum over lines")
         self._operand(slot, OVER, count)
         self.steps.append(Step("over", slot, self.value(arg, "full")))

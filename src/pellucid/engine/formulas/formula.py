@@ -40,8 +40,8 @@ BINARY: dict[str, Callable[..., Any]] = {
 REDUCE: dict[str, Any] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 # The order is that of the steps' numbers in native/formula.hpp: a test holds the two together.
 STEPS = (
-    *UNARY, *BINARY, "where", "polynomial", *REDUCE, "spread", "tile", "integers", "counts",
-    "times", "over", "total",
+    *UNARY, *BINARY, "where", "polynomial", *REDUCE, "across", "spread", "tile", "integers",
+    "counts", "times", "over", "total",
 )  # fmt: skip
 
 
@@ -125,18 +125,19 @@ class Formula:
                 each = each if weight is None else each * weight
                 value = scale * float(each.sum()) * float(self.constants[-1 - step.b])
             elif step.op == "over":
-                sums = a.sum(axis=0)
-                sums = sums if self.operands[step.to][1] > 1 else sums.sum(keepdims=True)
+                length = self.operands[step.to][1]
+                sums = a.reshape(-1, length if length > 1 else self.K).sum(axis=0)
+                sums = sums if length > 1 else sums.sum(keepdims=True)
                 places[step.to][...] = sums + (places[step.to] if added or at.part else 0)
             elif step.op == "times":
                 made = np.full((rows, 1), factor, dtype)
                 made = made if weight is None else made * weight.reshape(rows, 1)
                 self._put(places, step.to, self._by_value(made, first.size // max(rows, 1)))
             else:
-                self._put(places, step.to, self._result(step, places, dtype))
+                self._put(places, step.to, self._result(step, places, dtype, rows * self.per))
         return value
 
-    def _result(self, step: Step, places: dict[int, Any], dtype: np.dtype[Any]) -> Any:
+    def _result(self, step: Step, places: dict[int, Any], dtype: np.dtype[Any], lines: int) -> Any:
         a: Any = places.get(step.a)
         if step.op in UNARY:
             return UNARY[step.op](a)
@@ -155,6 +156,11 @@ class Formula:
             return y + others[-1]
         if step.op in REDUCE:
             return REDUCE[step.op].reduce(a, axis=1, keepdims=True)
+        if step.op == "across":
+            sums = a.reshape(-1, self.per // step.c, step.c).sum(axis=1, keepdims=True)
+            return np.repeat(sums, self.per // step.c, axis=1).reshape(-1, 1)
+        if step.op == "tile" and step.a >= 0 and a.size > self.K:
+            return np.tile(a.reshape(-1, self.K), (lines * self.K // a.size, 1))
         if step.op == "tile":
             return a if step.a >= 0 else np.array(self.reals[step.b : step.b + step.c], dtype)
         if step.op == "integers":

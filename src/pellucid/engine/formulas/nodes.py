@@ -30,7 +30,8 @@ class Node:
 
     Leaves are ``input`` (`value`: its name), ``constant`` (a number), ``column`` (an array) and
     ``number`` (`value`: which of an update's numbers it is). `inner` is how many values a reduction
-    puts together. `scalar` nodes are computed once for all values, in float64.
+    puts together; ``across`` goes over lines whose numbers differ by multiples of `value`.
+    `scalar` nodes are computed once for all values, in float64.
     """
 
     op: str

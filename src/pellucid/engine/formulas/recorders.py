@@ -20,6 +20,7 @@ from pellucid.engine.formulas.compiling import Output, compile_formula
 from pellucid.engine.formulas.formula import Formula
 from pellucid.engine.formulas.nodes import Node, Recording, Shape, Untraceable
 from pellucid.engine.formulas.numbers import Count, Number
+from pellucid.engine.formulas.restated import restated
 from pellucid.engine.formulas.samples import ROWS, compare, run_twin, sample
 from pellucid.engine.formulas.traced import Traced
 from pellucid.engine.formulas.watching import Read, ours, reads_of
@@ -43,6 +44,7 @@ class Recorded(NamedTuple):
     batch: int
     row: Shape
     reads: Reads
+    groups: int = 0
 
 
 def _batch(*shapes: Shape) -> int:
@@ -123,20 +125,21 @@ def _record_layer(
     p = Views({name: inputs.new(name, shape) for name, shape in shapes})
     dp = Views({name: inputs.new(f"d{name}", shape) for name, shape in shapes})
     cache = Cache(training=training, needs_dx=feeds)
-    y = _running(lambda: layer.forward(x, p, cache))
+    told, groups = restated(layer, row)
+    y = _running(lambda: told.forward(x, p, cache))
     nodes = {"y": _traced(y, (batch, *row), "output")}
     inputs.untouched("x", *[name for name, _ in shapes])
     if training:
         dy = inputs.new("dy", (batch, *row))
         y_now = y._node
-        dx = _running(lambda: layer.backward(dy, p, dp, cache))
+        dx = _running(lambda: told.backward(dy, p, dp, cache))
         inputs.untouched("x", "dy", *[name for name, _ in shapes])
         if y._node is not y_now:
             raise Untraceable("it writes into what it gave out")
         if dx is not None:
             nodes["dx"] = _traced(dx, (batch, *row), "gradient")
         nodes |= {f"d{name}": getattr(dp, name)._node for name, _ in shapes}
-    recorded = Recorded(recording, nodes, batch, row, reads)
+    recorded = Recorded(recording, nodes, batch, row, reads, groups)
     _check_layer(layer, recorded, shapes, training, feeds)
     return recorded
 
@@ -157,7 +160,8 @@ def _once(recorded: Recorded, purpose: Any, make: Callable[[], Any]) -> Any:
 def _layer_formulas(recorded: Recorded, added: bool) -> tuple[Formula, Formula | None]:
     nodes, recording, lengths = recorded.nodes, recorded.recording, (recorded.batch, recorded.row)
     y = nodes["y"]
-    forward, outputs = compile_formula([Output("y", y, "store")], *lengths), []
+    groups, outputs = recorded.groups, []
+    forward = compile_formula([Output("y", y, "store")], *lengths, groups=groups)
     if "dx" in nodes:
         dx = nodes["dx"]
         if added:
@@ -170,7 +174,7 @@ def _layer_formulas(recorded: Recorded, added: bool) -> tuple[Formula, Formula |
     if not outputs:
         return forward, None
     leaves = {y.number: "y"} if y.args else {}
-    return forward, compile_formula(outputs, *lengths, leaves=leaves)
+    return forward, compile_formula(outputs, *lengths, leaves=leaves, groups=groups)
 
 
 def _check_layer(

@@ -8,7 +8,7 @@ from pellucid.engine.formulas.formula import BINARY, OPERANDS, Step
 
 ALONE = 10**6  # virtual registers begin here, before they get their places
 
-_READS = {"spread": 1, "polynomial": 1, "tile": 1, "over": 1, "total": 2, "where": 3,
+_READS = {"spread": 1, "polynomial": 1, "tile": 1, "over": 1, "total": 2, "across": 1, "where": 3,
           "counts": 0, "times": 0}  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from pellucid.random import Stream
 
 Array = NDArray[Any]
 ROWS = 5  # of samples
-_LARGEST = 2**20  # values of samples
+_LARGEST = 2**21  # values of samples
 
 
 def sample(

@@ -365,6 +365,20 @@ def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted(int(a) % rank for a in given))
 
 
+def _across(
+    recording: Recording, name: str, x: Traced, axes: tuple[int, ...], shape: Shape
+) -> Traced:
+    """Sums along the last axis and an axis in the middle: first along lines, then across them."""
+    if name != "add" or len(axes) != 2 or axes[1] != x.ndim - 1 or axes[0] == 0:
+        raise Untraceable("it puts numbers together along an axis in the middle")
+    lines = _reduced(recording, name, x, axis=axes[1], keepdims=True)
+    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    groups, count = prod(x.shape[axes[0] + 1 : axes[1]]), x.shape[axes[0]]
+    recording.sums = True
+    node = recording.node("across", (lines._node,), kept, x.dtype, value=groups, inner=count)
+    return Traced(recording, node, shape)
+
+
 def _reduced(
     recording: Recording, name: str, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
     keepdims: bool = False, initial: Any = None, where: Any = True,
@@ -389,7 +403,7 @@ def _reduced(
         if which == long[: len(which)] and name == "add" and which[0] == 0:
             op = "over"  # the rows
         elif which != long[len(long) - len(which) :]:
-            raise Untraceable("it puts numbers together along an axis in the middle")
+            return _across(recording, name, x, axes, shape)
         recording.sums |= name == "add"
         made = Traced(recording, recording.node(op, (x._node,), shape, result, inner=inner))
     if initial is None or (name == "add" and initial == 0):

@@ -20,7 +20,7 @@ from pellucid.engine.formulas.recorders import (
     update_formula,
 )
 from pellucid.engine.opcodes import Buffer
-from pellucid.layers import Activation, LayerNorm, LogSoftmax, PReLU, RMSNorm
+from pellucid.layers import Activation, GroupNorm, LayerNorm, LogSoftmax, PReLU, RMSNorm
 from pellucid.network.graph import Node, Source
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pellucid.losses import Loss
     from pellucid.optimizers import Optimizer
 
-RECORDED = (PReLU, LayerNorm, RMSNorm, LogSoftmax)
+RECORDED = (PReLU, LayerNorm, RMSNorm, GroupNorm, LogSoftmax)
 
 
 def lower_recorded(low: Lowering, index: int, node: Node) -> None:
