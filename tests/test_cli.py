@@ -1034,6 +1034,13 @@ def test_words_there_and_back(line: str) -> None:
         ("dense 3 use_bias=true use_bias=true", "second time"),
         ("dense 3 =4", "no option"),
         ("dense 3 a", "'a' is no number"),
+        ("conv 16 3 relu", "a comma is missing before 'relu'"),
+        (
+            "dense 8, relu dense 3",
+            "layer 2 of 2, 'relu dense 3': a comma is missing before 'dense'",
+        ),
+        ("conv 16 3 padding=same pool", "a comma is missing before 'pool'"),
+        ("residual [dense 3] relu", "a comma is missing before 'relu'"),
         ("conv 16 3 padding=sme", "Did you mean 'same'"),
         ("residual dense 3", r"residual \[dense 8, relu\]"),
         ("residual [dense 3", "each"),

@@ -285,6 +285,8 @@ def _values(words: Sequence[str], place: str) -> tuple[list[Any], dict[str, Any]
     options: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")
+        if word in WORDS or word in SYNONYMS or word == "residual":
+            raise OptionError(f"{place}: a comma is missing before {word!r}")
         if not sign:
             if options:
                 raise OptionError(
