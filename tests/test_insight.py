@@ -13,6 +13,7 @@ from pellucid import (
     SGD,
     Adam,
     Add,
+    AvgPool2D,
     BatchNorm,
     BinaryCrossEntropy,
     Conv2D,
@@ -21,9 +22,11 @@ from pellucid import (
     Dropout,
     Embedding,
     Flatten,
+    Hinge,
     Input,
     LeakyReLU,
     Loss,
+    MaxPool2D,
     Network,
     ReLU,
     Rescale,
@@ -121,6 +124,66 @@ def test_a_lost_gradient_cannot_happen_silently() -> None:
 def test_gradcheck_sees_large_networks_with_few_passes() -> None:
     net = mlp([200, 300, 10], loss=CrossEntropy())
     assert net.gradcheck(RNG.normal(size=(4, 200)), np.arange(4)).passed
+
+
+# Blank borders: every window there is a tie, and with biases of 0 every z is exactly 0.
+BLANK = np.zeros((6, 10, 10, 1))
+BLANK[:, 3:7, 4:8] = RNG.uniform(size=(6, 4, 4, 1))
+CLASSES = np.arange(6) % 3
+
+
+class UnevenPool(MaxPool2D):
+    """A gradient that is a little too large."""
+
+    def backward(self, dy: Any, p: Any, dp: Any, cache: Any) -> Any:
+        return 1.01 * super().backward(dy, p, dp, cache)
+
+
+def on_blank(conv: Any, pool: Any, activation: Any, norm: bool) -> Network:
+    first = [conv, *([BatchNorm()] if norm else []), *activation, *pool]
+    layers = [*first, Conv2D(4, 2), ReLU(), Flatten(), Dense(3)]
+    return Network(layers, inputs=(10, 10, 1), loss=CrossEntropy(), optimizer=Adam(0.01), seed=2)
+
+
+@pytest.mark.parametrize("epochs", [0, 3])
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("activation", [[ReLU()], []], ids=["relu", "linear"])
+@pytest.mark.parametrize("pool", [[MaxPool2D(2)], [AvgPool2D(2)], []], ids=["max", "mean", "none"])
+def test_gradients_at_kinks_are_not_called_wrong(
+    pool: Any, activation: Any, norm: bool, epochs: int
+) -> None:
+    net = on_blank(Conv2D(3, 3), pool, activation, norm)
+    if epochs:
+        net.fit(BLANK, CLASSES, epochs=epochs, progress=False)
+    before = net.parameters.vector.copy()
+    report = net.gradcheck(BLANK, CLASSES)
+    assert report.passed
+    assert np.array_equal(net.parameters.vector, before)
+    assert str(report) == str(net.gradcheck(BLANK, CLASSES))
+    if pool == [MaxPool2D(2)]:
+        assert "ok; at a kink: checked beside it" in str(report)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_slip_is_found_among_kinks(seed: int) -> None:
+    slips: list[tuple[Network, str]] = [
+        (on_blank(Conv2D(3, 3), [UnevenPool(2)], [ReLU()], False), "conv2d_1/W"),
+        (on_blank(Conv2D(3, 3), [MaxPool2D(2)], [BackwardsLeaky(0.3)], False), "conv2d_1/W"),
+    ]
+    layers = [Conv2D(3, 3), ReLU(), MaxPool2D(2), Flatten(), ForgetfulDense(3)]
+    net = Network(layers, inputs=(10, 10, 1), loss=CrossEntropy())
+    slips.append((net, "forgetful_dense_1/b"))
+    for slip, name in slips:
+        with pytest.raises(GradientError, match=name):
+            slip.gradcheck(BLANK, CLASSES, seed=seed)
+
+
+def test_a_layer_and_a_loss_at_a_kink() -> None:
+    assert "at a kink" in str(gradcheck(MaxPool2D(2), BLANK))
+    assert "at a kink" in str(gradcheck(ReLU(), np.zeros((4, 3))))
+    assert "at a kink" in str(gradcheck(Hinge(), np.ones((4, 1)), np.ones((4, 1))))
+    with pytest.raises(GradientError, match=r"WRONG, .*; at a kink: checked beside it"):
+        gradcheck(UnevenPool(2), BLANK)
 
 
 def test_gradcheck_refuses_what_has_no_gradient() -> None:
