@@ -117,18 +117,38 @@ template <class T> void of_two(int op, T* y, From<T> a, From<T> b, i64 n) {
     }
 }
 
+// f(K) with K a constant where lines are short, so that loops over them are unrolled
+template <class F> void short_lines(i64 K, F&& f) {
+    switch (K) {
+        case 1: return f(std::integral_constant<i64, 1>{});
+        case 2: return f(std::integral_constant<i64, 2>{});
+        case 3: return f(std::integral_constant<i64, 3>{});
+        case 4: return f(std::integral_constant<i64, 4>{});
+        case 8: return f(std::integral_constant<i64, 8>{});
+        case 16: return f(std::integral_constant<i64, 16>{});
+        default: return f(K);
+    }
+}
+
 // one number a line: the sum, the greatest or the least of K values; NaN wins
 template <class T> void along_lines(int op, T* y, const T* a, i64 lines, i64 K) {
+    if (op == f_sum && K < 4 * W<T>)
+        return short_lines(K, [=](auto length) {
+            PELLUCID_SIDE_BY_SIDE
+            for (i64 i = 0; i < lines; i++) {
+                T sum = a[i * length];
+                for (i64 k = 1; k < length; k++) sum += a[i * length + k];
+                y[i] = sum;
+            }
+        });
     for (i64 i = 0; i < lines; i++, a += K) {
-        if (op == f_sum && K >= 4 * W<T>) {
+        if (op == f_sum) {
             y[i] = sum_of(a, K);
         } else if (op == f_max && K > 32) {
             y[i] = top_of(a, K);
         } else {
             T value = a[0];
-            if (op == f_sum)
-                for (i64 k = 1; k < K; k++) value += a[k];
-            else if (op == f_max)
+            if (op == f_max)
                 for (i64 k = 1; k < K; k++) value = ((a[k] > value) | (a[k] != a[k])) ? a[k] : value;
             else
                 for (i64 k = 1; k < K; k++) value = ((a[k] < value) | (a[k] != a[k])) ? a[k] : value;
@@ -137,24 +157,34 @@ template <class T> void along_lines(int op, T* y, const T* a, i64 lines, i64 K) 
     }
 }
 template <class T> void spread_lines(T* y, const T* line, i64 lines, i64 K) {
+    if (K < W<T> || K <= 16)
+        return short_lines(K, [=](auto length) {
+            PELLUCID_SIDE_BY_SIDE
+            for (i64 i = 0; i < lines; i++)
+                for (i64 k = 0; k < length; k++) y[i * length + k] = line[i];
+        });
     for (i64 i = 0; i < lines; i++)
-        if (K >= W<T>) in_vectors<T>(K, [y = y + i * K, all = splat(line[i])](i64 k, auto n) { store(y + k, all, n); });
-        else
-            for (i64 k = 0; k < K; k++) y[i * K + k] = line[i];
-}
-// y[l] = the sum of the a[k] of the same row of `per` lines with k % groups == l % groups
-template <class T> void across_lines(T* y, const T* a, i64 lines, i64 per, i64 groups) {
-    for (i64 row = 0; row < lines; row += per, y += per, a += per) {
-        for (i64 g = 0; g < groups; g++) y[g] = a[g];
-        for (i64 l = groups; l < per; l += groups)
-            for (i64 g = 0; g < groups; g++) y[g] += a[l + g];
-        for (i64 l = groups; l < per; l++) y[l] = y[l - groups];
-    }
+        in_vectors<T>(K, [y = y + i * K, all = splat(line[i])](i64 k, auto n) { store(y + k, all, n); });
 }
 // column, over and over, to n values
 template <class T> void repeat(T* y, i64 period, i64 n) {
     for (i64 done = lesser(period, n); done < n; done *= 2)
         std::memcpy(y + done, y, std::size_t(lesser(done, n - done)) * sizeof(T));
+}
+
+// y[l] = the sum of the a[k] of the same row of `per` lines with k % groups == l % groups
+template <class T> void across_lines(T* y, const T* a, i64 lines, i64 per, i64 groups) {
+    for (i64 row = 0; row < lines; row += per, y += per, a += per) {
+        for (i64 g = 0; g < groups; g++) y[g] = a[g];
+        if (groups == 1 && per > W<T>) y[0] = sum_of(a, per);
+        else if (groups >= W<T>)
+            for (i64 l = groups; l < per; l += groups)
+                in_vectors<T>(groups, [=](i64 g, auto n) { store(y + g, load(y + g, n) + load(a + l + g, n), n); });
+        else
+            for (i64 l = groups; l < per; l += groups)
+                for (i64 g = 0; g < groups; g++) y[g] += a[l + g];
+        repeat(y, groups, per);
+    }
 }
 
 // ---- a block -------------------------------------------------------------------------------------
