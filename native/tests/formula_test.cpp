@@ -291,7 +291,7 @@ template <class T> void test_all(int trials) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    const int trials = begin(count, arguments, 100);
+    const int trials = begin(count, arguments, 25);
     test_all<float>(trials);
     test_all<double>(trials);
     std::printf("spoiled formulas that are sound: %ld\n", long(Call<float>::survived + Call<double>::survived));

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from threading import RLock
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from pellucid.losses.functions import FunctionLoss
 from pellucid.optimizers import Average, Optimizer
 
 Array = NDArray[Any]
+_making = RLock()  # a recording may be shared by threads, and grows while a formula is made of it
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049)
 Reads = tuple[Read, ...]
 
@@ -152,8 +154,9 @@ def layer_formulas(recorded: Recorded, *, added: bool = False) -> tuple[Formula,
 def _once(recorded: Recorded, purpose: Any, make: Callable[[], Any]) -> Any:
     """What has been made of a recording for some purpose, made the first time."""
     made = recorded.recording.made
-    if purpose not in made:
-        made[purpose] = make()
+    with _making:
+        if purpose not in made:
+            made[purpose] = make()
     return made[purpose]
 
 
