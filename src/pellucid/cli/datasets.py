@@ -6,6 +6,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -18,7 +19,7 @@ from pellucid.data.files import open_regular
 from pellucid.data.idx import read_idx_dataset
 from pellucid.data.images import SUFFIXES, image_folder
 from pellucid.data.named import idx_files
-from pellucid.data.tables import Column, csv
+from pellucid.data.tables import Column, column_names, csv
 from pellucid.errors import (
     DataError,
     FileFormatError,
@@ -62,6 +63,8 @@ class How:
     grey: bool = False
     download: bool = False
     quiet: bool = False
+    columns: list[Column] | None = None  # of a table, those of x; None: all but target and weight
+    missing: Literal["error", "drop"] = "error"  # of a table
 
 
 def read_data(
@@ -169,26 +172,85 @@ def _read_folder(path: Path, part: Part, how: How, net: Network | None) -> Datas
 
 
 def _read_table(text: str, how: How, net: Network | None, *, targets: bool) -> Dataset:
-    """A CSV file; where no target is needed, all columns, if they are what the network takes."""
+    """A CSV file, its columns by name where the network knows them.
+
+    Where it does not and no target is needed: all columns, if they are what the network takes.
+    """
     target = -1 if how.target is None else how.target
     names = None if net is None else net.classes
+    columns = how.columns
+    if net is not None and columns is None:
+        columns = _columns_by_name(text, how, net, targets=targets)
+    read = partial(csv, text, columns=columns, missing=how.missing)
     try:
         if targets or net is None:
-            return csv(text, target, weight=how.weight, names=names)
+            return read(target, weight=how.weight, names=names)
+        if columns is not None:
+            return read(None)
         shape = row_shape(net)
         problem: PellucidError | None = None
         try:
-            whole = csv(text, None)
-            if whole.x.shape[1:] == shape:
-                return whole
+            whole = read(None)
         except DataError as error:  # words in the target's column, perhaps
             problem = error
-        found = csv(text, target, weight=how.weight, names=names)
+        else:
+            if whole.x.shape[1:] == shape:
+                return whole
+            _check_width(text, whole.x.shape[1], net)
+        found = read(target, weight=how.weight, names=names)
         if problem is not None and found.x.shape[1:] != shape:
             raise problem
         return found
     except UnknownNameError as error:
         raise UnknownNameError(f"{text}: {error}") from None
+
+
+def features_of(text: str, how: How) -> tuple[str, ...] | None:
+    """What the columns of `x` are called; None where that is no table, or has no name for each."""
+    header = column_names(text) if text.lower().endswith(TABLES) else None
+    if header is None:
+        return None
+    target = -1 if how.target is None else how.target
+    apart = [*(target if isinstance(target, list) else [target]), how.weight]
+    taken = {_name_of(column, header) for column in apart if column is not None}
+    found = [name for name in header if name not in taken]
+    if how.columns is not None:
+        found = [_name_of(column, header) for column in how.columns]
+    return tuple(found) if all(header.count(name) == 1 for name in found) else None
+
+
+def _name_of(column: Column, header: list[str]) -> str:
+    return column if isinstance(column, str) else header[column]
+
+
+def _columns_by_name(text: str, how: How, net: Network, *, targets: bool) -> list[Column] | None:
+    """The columns that the network learnt from, in its order, where both know them by name."""
+    header = column_names(text) if net.features else None
+    if header is None or not net.features:
+        return None
+    gone = [name for name in net.features if name not in header]
+    if gone:
+        raise DataError(
+            f"{text} has no column {', '.join(map(repr, gone))}, which the network learnt from: "
+            f"its header says {', '.join(header)}. Where they have other names there, --columns "
+            f"says which stand for {', '.join(net.features)}"
+        )
+    if targets and how.target is None and header[-1] in net.features:
+        raise OptionError(
+            f"{text}: the last column, {header[-1]!r}, is one that the network learnt from: say "
+            "which is to be predicted, --target NAME"
+        )
+    return list(net.features)
+
+
+def _check_width(text: str, width: int, net: Network) -> None:
+    """Refuses a table without a header that has fewer columns than the network takes."""
+    features = net.features or ()
+    if width < len(features):
+        raise DataError(
+            f"{text} has {width} column{'s' * (width > 1)} and no header, and the network takes "
+            f"{len(features)}: {', '.join(features)}, in this order"
+        )
 
 
 # ---- arrays -------------------------------------------------------------------------------------

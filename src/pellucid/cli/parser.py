@@ -133,6 +133,10 @@ def _reading(sub: Parser) -> None:
     add = sub.add_argument_group("reading data").add_argument
     add("--target", type=_target, metavar="COLUMN",
         help="the column of a table to predict: its name or number (-1)")  # fmt: skip
+    add("--columns", type=_columns, metavar="COLUMNS",
+        help="the columns to predict it from: rooms,area (all others)")  # fmt: skip
+    add("--missing", choices=["error", "drop"], default="error",
+        help="drop: leave out the rows of a table that have an empty cell (error)")  # fmt: skip
     add("--weight", type=_column, metavar="COLUMN", help="the column of what each row counts for")
     add("--size", type=_size, metavar="HxW", help="resize images from a folder: 64, 48x64")
     add("--grey", action="store_true", help="read images from a folder in grey")
@@ -273,8 +277,12 @@ def _column(text: str) -> int | str:
     return int(text) if re.fullmatch(r"-?\d{1,6}", text) else text
 
 
+def _columns(text: str) -> list[int | str]:
+    return [_column(name.strip()) for name in text.split(",")]
+
+
 def _target(text: str) -> Any:
-    columns = [_column(name) for name in text.split(",")]
+    columns = _columns(text)
     return columns[0] if len(columns) == 1 else columns
 
 

@@ -27,8 +27,9 @@ def stored(reader: Callable[[str], T], path: str) -> T:
 def how_of(args: Namespace) -> How:
     """How the options of a command have data read."""
     return How(
-        args.target, args.weight, args.size, args.grey, args.download, getattr(args, "quiet", False)
-    )
+        args.target, args.weight, args.size, args.grey, args.download,
+        getattr(args, "quiet", False), args.columns, args.missing,
+    )  # fmt: skip
 
 
 def print_json(value: Any) -> None:

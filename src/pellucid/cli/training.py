@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.cli.check import is_file_of_layers, train_own
-from pellucid.cli.datasets import read_data
+from pellucid.cli.datasets import features_of, read_data
 from pellucid.cli.inputs import layers_for, loss_for, targets_for
 from pellucid.cli.shared import how_of, print_json, stored
 from pellucid.cli.signals import Signals
@@ -137,7 +137,7 @@ def _network(args: Namespace, data: Dataset) -> tuple[Network, Dataset]:
         engine=args.engine, penalty=penalty if args.penalty_l1 is None else L1(args.penalty_l1),
     )  # fmt: skip
     net.inputs_for(data.x)
-    net.classes = data.names
+    net.classes, net.features = data.names, features_of(args.data, how_of(args))
     if not args.quiet:
         size = net.parameters.vector.size
         print(f"{len(data):,} rows of {data.x.shape[1:]}; {loss!r}, {optimizer!r}", file=sys.stderr)

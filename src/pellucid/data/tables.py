@@ -118,6 +118,19 @@ def csv(
     return Dataset(x, y, weights, found)
 
 
+def column_names(path: PathName) -> list[str] | None:
+    """What the first row of a CSV file calls its columns, or None where it has numbers.
+
+    Delimiter and header are found as `csv` finds them.
+    """
+    text = _text(path, "utf-8")
+    try:
+        first: list[str] = next(filter(_is_row, _reader(text, _sniff(text))), [])
+    except reading.Error:
+        return None  # `csv` says in which line
+    return None if any(map(_is_number, first)) else [cell.strip() for cell in first]
+
+
 @dataclass(frozen=True)
 class _Table:
     """The cells of a file by columns, and what is needed to say where one stands."""
@@ -185,9 +198,12 @@ class _Table:
         if is_missing(cell):
             raise DataError(
                 f"{place}: the number is missing ({cell!r}). Fill it, or leave such rows out: "
-                'pellucid.data.csv(..., missing="drop")'
+                'pellucid.data.csv(..., missing="drop"), --missing drop on the command line'
             )
-        remedy = "leave the column out, pellucid.data.csv(..., columns=[...]), or put numbers there"
+        remedy = (
+            "leave the column out, pellucid.data.csv(..., columns=[...]), --columns on the command "
+            "line, or put numbers there"
+        )
         if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell):
             remedy = "numbers are written with a decimal point here"
         raise DataError(f"{place}: {cell!r} is no finite number: {remedy}")
@@ -235,7 +251,7 @@ def _targets(
     if gone is not None:
         raise DataError(
             f"{table.place(gone, column)}: the class is missing. Fill it, or leave such rows out: "
-            'pellucid.data.csv(..., missing="drop")'
+            'pellucid.data.csv(..., missing="drop"), --missing drop on the command line'
         )
     if names is None:
         names = tuple(sorted(set(cells), key=int if whole else None))
@@ -259,12 +275,9 @@ def _encoded(
 # ---- from text to cells -------------------------------------------------------------------------
 
 
-def _table(path: PathName, header: Any, delimiter: str | None, encoding: str) -> _Table:
+def _text(path: PathName, encoding: str) -> str:
+    """The characters of a file."""
     name = os.fspath(path)
-    if header not in (True, False, "auto"):
-        raise OptionError(f'csv: header is True, False or "auto", not {header!r}')
-    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
-        raise OptionError(f"csv: delimiter is one character, not {delimiter!r}")
     file, _ = open_regular(path)
     with file:
         content = file.read()
@@ -279,6 +292,16 @@ def _table(path: PathName, header: Any, delimiter: str | None, encoding: str) ->
         ) from None
     if "\0" in text:
         raise FileFormatError(f"{name} is not text: it has zero bytes")
+    return text
+
+
+def _table(path: PathName, header: Any, delimiter: str | None, encoding: str) -> _Table:
+    name = os.fspath(path)
+    if header not in (True, False, "auto"):
+        raise OptionError(f'csv: header is True, False or "auto", not {header!r}')
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        raise OptionError(f"csv: delimiter is one character, not {delimiter!r}")
+    text = _text(path, encoding)
     table = _Table(name, None, [], (), text, _sniff(text) if delimiter is None else delimiter)
     first = _fill(table)
     titled = header

@@ -114,6 +114,7 @@ class Network:
         self._optimizer = None if optimizer is None else as_optimizer(optimizer)
         self.training: TrainingState | None = None
         self.classes: tuple[str, ...] | None = None  # what they are called, from a dataset's names
+        self.features: tuple[str, ...] | None = None  # the columns of the table it learnt from
         self._program: Program | None = None
         if isinstance(layers, Graph):
             self._adopt(layers)
@@ -400,6 +401,7 @@ class Network:
             "dtype": self.dtype.name,
             "engine": self.engine,
             "classes": self.classes,
+            "features": self.features,
         }
 
     @classmethod
@@ -419,6 +421,7 @@ class Network:
         }  # fmt: skip
         net = cls(graph_from_config(config["graph"]), **options)
         net.classes = config.get("classes") and tuple(map(str, config["classes"]))
+        net.features = config.get("features") and tuple(map(str, config["features"]))
         if len(net._losses) == 1:
             net._loss = next(iter(net._losses.values()))  # as it is mostly given: without a name
         return net

@@ -1,0 +1,108 @@
+"""What somebody new to the command line does with tables, folders and layers, and is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shlex import split
+
+import numpy as np
+import pytest
+
+from pellucid import Network
+from pellucid.cli import main
+
+ROOMS = np.random.default_rng(3).uniform(1, 6, 200)
+AREA = np.random.default_rng(4).uniform(20, 150, 200)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(name: str, header: str, *columns: np.ndarray) -> None:
+    rows = [",".join(f"{value:.4f}" for value in row) for row in zip(*columns, strict=True)]
+    Path(name).write_text("\n".join([header, *rows] if header else rows))
+
+
+def predictions(capsys: pytest.CaptureFixture[str], words: str) -> list[float]:
+    capsys.readouterr()
+    assert main(split(words)) == 0
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    return [row["values"][0] for row in found]
+
+
+def refused(capsys: pytest.CaptureFixture[str], words: str) -> str:
+    capsys.readouterr()
+    assert main(split(words)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+# ---- columns by name ----------------------------------------------------------------------------
+
+
+def test_columns_are_matched_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    table("flats.csv", "rooms,area,price", ROOMS, AREA, 5 * ROOMS + AREA)
+    assert main(split("train flats.csv -o m.safetensors --target price --epochs 3 --quiet")) == 0
+    assert Network.load("m.safetensors").features == ("rooms", "area")
+    right = predictions(capsys, "predict m.safetensors flats.csv --json")
+    table("turned.csv", "area,id,rooms", AREA, ROOMS, ROOMS)  # another order, and one more
+    assert predictions(capsys, "predict m.safetensors turned.csv --json") == right
+    table("bare.csv", "", ROOMS, AREA)
+    assert predictions(capsys, "predict m.safetensors bare.csv --json") == right
+    table("other.csv", "surface,number", AREA, ROOMS)
+    said = refused(capsys, "predict m.safetensors other.csv")
+    assert "no column 'rooms', 'area'" in said
+    assert "--columns" in said
+    words = "predict m.safetensors other.csv --columns number,surface --json"
+    assert predictions(capsys, words) == right
+
+
+def test_a_column_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    table("flats.csv", "rooms,area,price", ROOMS, AREA, 5 * ROOMS + AREA)
+    assert main(split("train flats.csv -o m.safetensors --target price --epochs 1 --quiet")) == 0
+    table("few.csv", "rooms,price", ROOMS, AREA)
+    for command in ("predict", "evaluate"):
+        said = refused(capsys, f"{command} m.safetensors few.csv")
+        assert "few.csv has no column 'area', which the network learnt from" in said
+    table("few.csv", "", ROOMS)
+    said = refused(capsys, "predict m.safetensors few.csv")
+    assert "1 column and no header" in said
+    assert "takes 2: rooms, area, in this order" in said
+
+
+def test_evaluation_takes_no_feature_for_the_target(capsys: pytest.CaptureFixture[str]) -> None:
+    table("flats.csv", "price,rooms,area", 5 * ROOMS + AREA, ROOMS, AREA)
+    assert main(split("train flats.csv -o m.safetensors --target price --epochs 1 --quiet")) == 0
+    said = refused(capsys, "evaluate m.safetensors flats.csv")
+    assert "'area', is one that the network learnt from" in said
+    assert main(split("evaluate m.safetensors flats.csv --target price")) == 0
+    table("turned.csv", "area,rooms,price", AREA, ROOMS, 5 * ROOMS + AREA)
+    first = capsys.readouterr().out.split()[-1]
+    assert main(split("evaluate m.safetensors turned.csv")) == 0
+    assert capsys.readouterr().out.split()[-1] == first
+
+
+def test_columns_without_one_name_each_stay_in_their_order() -> None:
+    table("twice.csv", "a,a,price", ROOMS, AREA, ROOMS)
+    assert main(split("train twice.csv -o m.safetensors --epochs 1 --quiet")) == 0
+    assert Network.load("m.safetensors").features is None
+    assert main(split("predict m.safetensors twice.csv")) == 0
+
+
+def test_chosen_columns_and_rows_without_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"flat {n},{n % 5},{'' if n == 7 else n},{n}.5" for n in range(40)]
+    Path("flats.csv").write_text("\n".join(["name,rooms,area,price", *lines]))
+    words = "train flats.csv -o m.safetensors --epochs 1 --validation 0"
+    assert "--columns on the command line" in refused(capsys, words)
+    words += " --columns rooms,area"
+    assert "--missing drop on the command line" in refused(capsys, words)
+    assert main([*split(words), "--missing", "drop"]) == 0
+    assert "39 rows of (2,)" in capsys.readouterr().err
+    assert Network.load("m.safetensors").features == ("rooms", "area")
+    assert len(predictions(capsys, "predict m.safetensors flats.csv --missing drop --json")) == 39
+    assert main(split("train flats.csv -o m.safetensors --epochs 1 --quiet --columns 1,-1")) == 0
