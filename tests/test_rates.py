@@ -103,7 +103,8 @@ def test_it_gives_up_where_there_is_nothing_more_to_see() -> None:
     assert len(found.rates) < 90
     assert np.isfinite(found.losses).all()
     explosive = Network([Dense(1)], loss=MSE(), optimizer=SGD())
-    values = find_learning_rate(explosive, 1e3 * x[:, :3], y[:, None], high=1e6)
+    with pytest.warns(UserWarning, match=r"only grows, .* start lower, low="):
+        values = find_learning_rate(explosive, 1e3 * x[:, :3], y[:, None], high=1e6)
     assert np.isfinite(values.losses).all()
     assert values.suggestion < 1e-5
     explosive.build(3).parameters.vector[...] = np.inf
@@ -111,6 +112,36 @@ def test_it_gives_up_where_there_is_nothing_more_to_see() -> None:
         find_learning_rate(explosive, x[:, :3], y[:, None])
 
 
+@pytest.mark.parametrize("optimizer", [Adam(0.01), SGD(0.1)], ids=repr)
+@pytest.mark.parametrize("epochs", [10, 40])
+def test_a_trained_network_is_told_of(optimizer: Any, epochs: int) -> None:
+    """Its loss falls nowhere; a rate far below the first is no suggestion."""
+    net, x, y = problem(optimizer=optimizer)
+    net.fit(x, y, epochs=epochs, progress=False)
+    with pytest.warns(UserWarning, match=r"only grows, .* trained already") as caught:
+        found = find_learning_rate(net, x, y)
+    assert caught[0].filename == __file__
+    assert 1e-3 < found.suggestion < 0.1
+    net.optimizer = optimizer.replace(learning_rate=found.suggestion)
+    assert net.fit(x, y, epochs=3, progress=False)["accuracy"][-1] > 0.97  # and it does no harm
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-9, 1e-7), (1e-3, 10), (1, 1e3), (1e-7, 1e-6)])
+@pytest.mark.filterwarnings("ignore:the loss:UserWarning")
+def test_no_suggestion_outside_the_search(low: float, high: float) -> None:
+    for epochs in (0, 2, 10):
+        net, x, y = problem(optimizer=SGD(0.1))
+        net.fit(x, y, epochs=epochs, progress=False)
+        assert low <= find_learning_rate(net, x, y, low=low, high=high).suggestion <= high
+
+
+def test_rates_that_are_all_too_small_are_told_of() -> None:
+    net, x, y = problem()
+    with pytest.warns(UserWarning, match=r"hardly changes up to a rate of 1e-07: .* high="):
+        find_learning_rate(net, x, y, low=1e-9, high=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:.*steps are too few:UserWarning")
 def test_options_of_fit() -> None:
     net, x, y = problem(loss=None, optimizer=None)
     found = find_learning_rate(net, x, y, loss=CrossEntropy(), optimizer="sgd", steps=12,
@@ -178,7 +209,8 @@ def test_it_draws_its_curve() -> None:
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x, y = problem()
-    found = find_learning_rate(net, x, y, steps=10)
+    with pytest.warns(UserWarning, match="10 steps are too few to see the loss fall: steps=100"):
+        found = find_learning_rate(net, x, y, steps=10)
     real = builtins.__import__
 
     def missing(name: str, *args: Any, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class RateSearch:
         The same without most of the noise: an exponential mean, corrected for its start.
     suggestion : float
         A tenth of the rate at which the smoothed loss is lowest, where learning has just stopped
-        to outweigh the harm; the mean also lags some steps behind.
+        to outweigh the harm; the mean also lags some steps behind. Where the loss falls nowhere, a
+        tenth of the rate from which it grows. Never outside the rates of the search.
     """
 
     rates: Array = field(repr=False)
@@ -66,6 +68,8 @@ def find_learning_rate(
     The network itself is left as it was, built or not. Too small a rate leaves the loss where it
     is, too large a one makes it grow; between them it falls, and a good rate to train with lies
     where it is still falling. Smith, "Cyclical learning rates for training neural networks", 2017.
+    A warning says where it falls nowhere by more than batches differ: the network is trained
+    already, or the search has to start lower.
 
     Parameters
     ----------
@@ -111,7 +115,10 @@ def find_learning_rate(
             sample_weight=sample_weight, class_weight=class_weight, accumulate=accumulate,
             callbacks=[search],
         )  # fmt: skip
-    return search.result()
+    result, doubt = search.result()
+    if doubt:
+        warnings.warn(doubt, UserWarning, stacklevel=3)  # past the check of the options
+    return result
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,8 +165,8 @@ class _Search(Observer):
         if count == self.steps or hopeless:
             event.run.stop("the search is over")
 
-    def result(self) -> RateSearch:
-        """The curve, and the rate it suggests."""
+    def result(self) -> tuple[RateSearch, str]:
+        """The curve with the rate it suggests, and what speaks against it."""
         count = len(self.losses)
         if not count:
             raise OptionError(
@@ -167,6 +174,39 @@ class _Search(Observer):
                 "or look at the data with net.diagnose(x, y)"
             )
         rates = np.array([self._ramp(step) for step in range(count)])
-        smooth = np.array(self.smooth)
-        lowest = float(rates[int(np.nanargmin(smooth))])
-        return RateSearch(rates, np.array(self.losses), smooth, lowest / 10)
+        losses, smooth = np.array(self.losses), np.array(self.smooth)
+        best, doubt = self._best(losses, smooth)
+        rate = float(rates[best])
+        found = RateSearch(rates, losses, smooth, max(rate / 10, float(rates[0])))
+        return found, doubt.format(rate)
+
+    def _best(self, losses: Array, smooth: Array) -> tuple[int, str]:
+        """The step of the rate to suggest a tenth of, and why it is a doubtful one.
+
+        Batches differ: where their losses have a standard deviation σ, an exponential mean still
+        has σ √((1 − s)/(1 + s)). Less of a fall than 2.5 times that is none. The first steps, in
+        which the mean settles, are the level to compare with; of a short search nobody knows σ.
+        """
+        memory = round(2 / (1 - self.smoothing))
+        settled = max(min(memory, len(losses) // 4), 1)
+        level = float(losses[:settled].mean())
+        best = settled + int(np.nanargmin(smooth[settled:])) if len(smooth) > settled else 0
+        apart = np.diff(losses[: best + 2]).std() / 2**0.5
+        noise = 2.5 * float(apart) * ((1 - self.smoothing) / (1 + self.smoothing)) ** 0.5
+        short = self.steps < 2 * memory
+        if smooth[best] < level - (0 if short else noise):
+            return best, ""
+        low = np.flatnonzero(smooth <= level + noise)
+        last = int(low[-1]) if low.size else 0
+        if short:
+            return last, f"{self.steps} steps are too few to see the loss fall: steps={5 * memory}"
+        if last == len(losses) - 1:
+            return last, (
+                "the loss hardly changes up to a rate of {:.2g}: a larger one, high=..., would "
+                "show more, or net.diagnose(x, y) what is wrong"
+            )
+        return last, (
+            "the loss falls nowhere and only grows, from a rate of {:.2g} on: the network is "
+            "trained already, or the search has to start lower, low=...; the suggestion is a "
+            "tenth of that rate, where it does not grow yet"
+        )
