@@ -106,3 +106,74 @@ def test_chosen_columns_and_rows_without_a_number(capsys: pytest.CaptureFixture[
     assert Network.load("m.safetensors").features == ("rooms", "area")
     assert len(predictions(capsys, "predict m.safetensors flats.csv --missing drop --json")) == 39
     assert main(split("train flats.csv -o m.safetensors --epochs 1 --quiet --columns 1,-1")) == 0
+
+
+# ---- what is learnt, and what is not ------------------------------------------------------------
+
+PRICES = 1000 + 100 * ROOMS + 4 * AREA
+
+
+def test_prices_are_learnt_or_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    table("prices.csv", "rooms,area,price", ROOMS, AREA, PRICES)
+    words = "train prices.csv -o m.safetensors --target price --loss mse --epochs 3"
+    assert main(split(words)) == 0
+    said = capsys.readouterr().err
+    assert "no better than the mean" in said
+    assert "Try --scale-target" in said
+    assert main(split(words + " --quiet")) == 0
+    assert capsys.readouterr().err == ""
+    assert main(split(words + " --scale-target --epochs 30")) == 0
+    assert "note:" not in capsys.readouterr().err
+    found = np.array(predictions(capsys, "predict m.safetensors prices.csv --json"))
+    assert np.mean((found - PRICES) ** 2) < 0.05 * PRICES.var()
+
+
+def test_targets_of_several_columns_are_scaled(capsys: pytest.CaptureFixture[str]) -> None:
+    table("two.csv", "rooms,area,price,tax", ROOMS, AREA, PRICES, PRICES / 1e3)
+    words = "train two.csv -o m.safetensors --target price,tax --epochs 40 --scale-target --quiet"
+    assert main(split(words)) == 0
+    net = Network.load("m.safetensors")
+    last = net.graph.nodes[-1].name
+    assert net.parameters[f"{last}/b"].tolist() == pytest.approx(
+        [PRICES.mean(), PRICES.mean() / 1e3], rel=1e-5
+    )
+    y = np.stack([PRICES, PRICES / 1e3], axis=1)
+    found = net.predict(np.stack([ROOMS, AREA], axis=1))
+    assert np.mean((found - y)[:, 0] ** 2) < 0.1 * y[:, 0].var()
+
+
+def test_classes_have_no_scale(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "train moons:50 -o m.safetensors --scale-target")
+    assert "--scale-target is for quantities" in said
+
+
+def test_words_are_no_quantities(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{n},{kind}" for n, kind in enumerate(["cat", "dog", "bee"] * 20)]
+    Path("animals.csv").write_text("\n".join(["size,kind", *rows]))
+    for loss in ("mse", "'huber 2'", "poisson"):
+        said = refused(capsys, f"train animals.csv -o m.safetensors --loss {loss}")
+        assert "classes (bee, cat, dog)" in said
+        assert "--loss cross_entropy" in said
+    assert not Path("m.safetensors").exists()
+
+
+def test_a_classifier_that_learnt_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train digits_8x8 -o m.safetensors --epochs 1 --layers 'dense 10' --learning-rate "
+    assert main([*split(words + "1e-9"), "--validation", "0"]) == 0
+    assert "the commonest class" in capsys.readouterr().err
+    assert main(split(words + "0.01")) == 0
+    assert "note:" not in capsys.readouterr().err
+
+
+def test_a_run_that_diverged(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train digits_8x8 -o m.safetensors --optimizer sgd --learning-rate 1e6 --epochs 2"
+    assert main([*split(words), "--layers", "dense 10"]) == 0
+    assert "the run diverged. Try a smaller --learning-rate" in capsys.readouterr().err
+
+
+def test_more_outputs_than_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train moons:100 -o m.safetensors --epochs 1 --layers"
+    assert main([*split(words), "dense 8, relu, dense 10"]) == 0
+    assert "10 outputs, and there are 2 classes" in capsys.readouterr().err
+    assert main([*split(words), "dense 8, relu, dense 2"]) == 0
+    assert "outputs" not in capsys.readouterr().err

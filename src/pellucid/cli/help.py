@@ -28,9 +28,9 @@ from nothing to a network that reads handwriting, and what it sees in an image:
   pellucid predict digits.safetensors photo.png
 
 your own tables and images:
-  pellucid train prices.csv -o prices.safetensors --target price --loss mse
+  pellucid train prices.csv -o prices.safetensors --target price --loss mse --scale-target
   pellucid train animals/ -o animals.safetensors --size 64 \\
-      --layers "conv 16 3, relu, pool 2, flatten, dense 10"
+      --layers "conv 16 3, relu, pool 2, flatten, dense 3"      # cats/, dogs/, horses/
 
 build the layers yourself, and have them checked:
   pellucid check --start ladder/
@@ -53,7 +53,7 @@ examples:
   pellucid train fashion_mnist --download -o fashion.safetensors --plot curves.png
   pellucid train digits -o cnn.safetensors --epochs 8 --optimizer "adamw weight_decay=0.05" \\
       --layers "conv 16 5 2, relu, conv 32 3, relu, pool, dropout 0.4, dense 10"
-  pellucid train prices.csv -o prices.safetensors --target price --loss huber --patience 5
+  pellucid train prices.csv -o prices.safetensors --target price --loss mse --scale-target
 
 go on after Ctrl-C, a kill or a power cut, with the weights of a run that never stopped:
   pellucid train digits -o d.safetensors --epochs 50 --checkpoint run.safetensors
@@ -73,6 +73,9 @@ conv is short for conv2d, pool for max_pool2d. A size may be given as 3x5.
 Where the line does not say it: bytes are rescaled to 0 … 1 and other numbers standardized in front,
 images get an axis of channels before a convolution, and rows of several axes are flattened before
 the first dense layer. The last layer needs an output for each class, or for each column of y.
+Prices of 1,000 to 2,000 are far from what a network says at first. With --scale-target it ends in a
+fixed layer that gives its numbers the mean and the spread of y: predictions and losses stay in the
+units of the data. It goes with adam and others that adapt their steps; sgd needs a tiny rate then.
 
 {data}"""
 

@@ -161,6 +161,8 @@ def _train(sub: Parser) -> None:
         help="the layers, as in dense 128, relu, dense K; or your rung_6_network.py")  # fmt: skip
     add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
+    add("--scale-target", action="store_true",
+        help="end in a layer that scales to y's mean and spread; see below")  # fmt: skip
     add("--penalty-l2", type=float, metavar="RATE", help="keep weights small: ½·RATE·Σw²")
     add("--penalty-l1", type=float, metavar="RATE", help="let weights be zero: RATE·Σ|w|")
     add("--seed", type=_whole(0), default=0, metavar="N", help="decides all that is random (0)")

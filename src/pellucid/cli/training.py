@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pellucid.cli.check import is_file_of_layers, train_own
 from pellucid.cli.datasets import features_of, read_data
 from pellucid.cli.inputs import layers_for, loss_for, targets_for
+from pellucid.cli.notes import check_words, notes_on, put_scaling, scaling_for, spare_outputs
 from pellucid.cli.shared import how_of, print_json, stored
 from pellucid.cli.signals import Signals
 from pellucid.data.dataset import Dataset
@@ -22,6 +23,7 @@ from pellucid.errors import CheckpointError, Interrupted, OptionError, ResumeErr
 from pellucid.events import Observer
 from pellucid.formats.atomic import check_writable
 from pellucid.formats.safetensors import load_state, save_state
+from pellucid.layers.base import Layer
 from pellucid.losses import Loss, as_loss
 from pellucid.network.network import Network
 from pellucid.notation import format_layers
@@ -81,6 +83,10 @@ def train(args: Namespace) -> int | None:
     with signals.held():
         net.save(args.output)
     draw(record)
+    if not args.quiet:
+        weighted = args.class_weight is not None
+        for note in notes_on(net, data, record, scaled=args.scale_target, weighted=weighted):
+            print(f"note: {note}", file=sys.stderr)
     if args.json:
         size = net.parameters.vector.size
         print_json({"model": args.output, "parameters": size, "updates": net.updates,
@@ -129,26 +135,38 @@ def _network(args: Namespace, data: Dataset) -> tuple[Network, Dataset]:
     if data.y is None:
         raise OptionError(f"{args.data} has nothing to predict")
     loss: Loss = args.loss if args.loss is not None else as_loss(loss_for(data.y))
+    check_words(data, loss, args.data)
     optimizer = _optimizer(args)
     layers = layers_for(data, args.layers, loss)
+    scaling = scaling_for(data.y, loss) if args.scale_target else None
+    layers += [] if scaling is None else [scaling[0]]
     penalty = None if args.penalty_l2 is None else L2(args.penalty_l2)
     net = Network(
         layers, loss=loss, optimizer=optimizer, seed=args.seed, dtype=args.dtype,
         engine=args.engine, penalty=penalty if args.penalty_l1 is None else L1(args.penalty_l1),
     )  # fmt: skip
     net.inputs_for(data.x)
+    if scaling is not None:
+        put_scaling(net, *scaling[1:])
     net.classes, net.features = data.names, features_of(args.data, how_of(args))
     if not args.quiet:
-        size = net.parameters.vector.size
-        print(f"{len(data):,} rows of {data.x.shape[1:]}; {loss!r}, {optimizer!r}", file=sys.stderr)
-        print(f"{format_layers(layers)}: {size:,} parameters", file=sys.stderr)
-        if args.loss is None and _may_be_classes(data.y):
-            print(
-                "y holds few whole numbers, but as floats, and is taken for quantities; for "
-                "classes store y.astype(int)",
-                file=sys.stderr,
-            )
+        _tell(args, net, data, layers)
     return net, targets_for(net, data)
+
+
+def _tell(args: Namespace, net: Network, data: Dataset, layers: list[Layer]) -> None:
+    """What is about to be trained, on stderr."""
+    lines = [
+        f"{len(data):,} rows of {data.x.shape[1:]}; {net.loss!r}, {net.optimizer!r}",
+        f"{format_layers(layers)}: {net.parameters.vector.size:,} parameters",
+    ]
+    if args.loss is None and _may_be_classes(data.y):
+        lines.append(
+            "y holds few whole numbers, but as floats, and is taken for quantities; for classes "
+            "store y.astype(int)"
+        )
+    note = spare_outputs(net, data)
+    print("\n".join([*lines, *([f"note: {note}"] if note else [])]), file=sys.stderr)
 
 
 def _optimizer(args: Namespace) -> Optimizer:
