@@ -91,6 +91,12 @@ def dead() -> Network:
     return net
 
 
+def constant(value: float) -> Network:
+    net = classes(Dense(10), ReLU(), Dense(3))
+    net.parameters.vector[...] = value
+    return net
+
+
 def unreached() -> Network:
     """A branch whose outputs are multiplied by zeros."""
     x = Input(6)
@@ -149,6 +155,10 @@ FAULTS: list[tuple[str, Callable[[], Network], tuple[Any, ...], str]] = [
                                         Dense(3, kernel_initializer="ones")), (X, Y), "its 8 units"),
     ("symmetric units", lambda: classes(Dense(8, kernel_initializer="zeros"), Tanh(),
                                         Dense(3, kernel_initializer="zeros")), (X, Y), "its 8 units"),
+    ("symmetric units", lambda: constant(0.0), (X, Y), "the same weights (all of them 0)"),
+    ("symmetric units", lambda: constant(0.0), (X,), "the same weights (all of them 0)"),
+    ("symmetric units", lambda: fitted(constant(0.0)), (X, Y), "the same weights (all of them 0)"),
+    ("symmetric units", lambda: constant(0.5), (X, Y), "the same weights (all of them 0.5)"),
     ("saturated units", lambda: classes(Dense(8, kernel_initializer=Normal(std=20)), Sigmoid(), Dense(3)), (X,),
      "of the 0.25 that it can be"),
     ("saturated units", lambda: classes(Dense(8, kernel_initializer=Normal(std=20)), Tanh(), Dense(3)), (X,),
@@ -163,6 +173,10 @@ FAULTS: list[tuple[str, Callable[[], Network], tuple[Any, ...], str]] = [
      "ten times smaller than 100"),
     ("steps too large", lambda: values(Dense(8), ReLU(), Dense(2), optimizer=Adam(2.0)), (X, T),
      "the loss of the same rows from"),
+    ("steps too large", lambda: fitted(classes(Dense(32), ReLU(), Dense(3), optimizer=Adam(5.0)), epochs=1), (X, Y),
+     "ten to a hundred times smaller than 5"),
+    ("steps too large", lambda: fitted(classes(Dense(32), Tanh(), Dense(3), optimizer=Adam(5.0)), X[:64], Y[:64], epochs=1),
+     (X, Y), "2 updates have taken the loss of the same rows from"),
     ("steps too small", lambda: classes(Dense(8), ReLU(), Dense(3), optimizer=SGD(1e-7)), (X, Y),
      "a hundred times larger than 1e-07"),
     ("steps too small", lambda: values(Dense(8), ReLU(), Dense(2), optimizer=Adam(1e-7)), (X, T), "every other layer"),
@@ -290,6 +304,25 @@ def test_one_cause_one_finding() -> None:
         [Flatten(), Dense(16), Sigmoid(), Dense(10)], loss=CrossEntropy(), optimizer=SGD(1.0)
     )
     assert told(net, train) == ["unscaled inputs"]
+
+
+def test_a_run_that_is_not_at_its_end_hears_of_its_rate_first() -> None:
+    def made(rate: float) -> Network:
+        net = classes(Dense(8), ReLU(), Dense(3), optimizer=SGD(rate), seed=3)
+        return fitted(net, X[:64], Y[:64], epochs=1)
+
+    (slow,) = made(1e-4).diagnose(X, Y)
+    assert slow.rule == "no better than chance"
+    assert slow.remedy.startswith("a learning rate ten times larger than 0.0001 (a step changes")
+    (usual,) = made(5e-3).diagnose(X, Y)
+    assert usual.remedy.startswith("train longer (each step changes")
+
+
+def test_a_network_that_learnt_other_rows_by_heart_has_no_steps_too_large() -> None:
+    x, y = RNG.normal(size=(40, 6)).astype(np.float32), RNG.integers(0, 3, 40)
+    net = fitted(classes(Dense(64), ReLU(), Dense(3), optimizer=Adam(0.02)), x, y, epochs=200)
+    assert net.evaluate(X, Y)["loss"] > 3 * np.log(3)
+    assert "steps too large" not in told(net, X, Y)
 
 
 def test_early_stopping_answers_overfitting() -> None:

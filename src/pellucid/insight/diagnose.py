@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.base import compile_network
+from pellucid.engine.base import Batch, compile_network
 from pellucid.errors import DataError, ShapeError
 from pellucid.insight.diagnosis import RULES, Case, Diagnosis, Finding, Trial
 from pellucid.layers.base import Cache
@@ -116,11 +116,25 @@ def _trial(case: Case, arrays: dict[str, Array]) -> Trial | None:
     names = [node.name for node in net.graph.nodes if node.layer is not None]
     tensors = program.tensors(None)
     slopes = {name: tensors[f"d/{name}"] for name in names if f"d/{name}" in tensors}
+    start = _start(case, parts[0], before)
     if net.optimizer is None or isinstance(net.optimizer, LBFGS):  # which has no single step
-        return Trial(gradients, {}, slopes, before, before)
+        return Trial(gradients, {}, slopes, before, before, start)
     program.update()
     changes = {name: new - net.parameters[name] for name, new in twin.parameters.items()}
     twin.updates = net.updates  # the same random numbers again
     program.begin()
     program.forward(parts[0])
-    return Trial(gradients, changes, slopes, before, program.loss())
+    return Trial(gradients, changes, slopes, before, program.loss(), start)
+
+
+def _start(case: Case, batch: Batch, loss: float) -> float | None:
+    """The loss of the rows with the initial weights, where training left it well above chance."""
+    chance = case.chance
+    if not case.net.updates or chance is None or loss < 1.5 * chance:
+        return None
+    twin = case.net.clone()
+    twin.state.vector[...] = case.net.state.vector
+    program = compile_network(twin)
+    program.begin()
+    program.forward(batch)
+    return program.loss()

@@ -43,6 +43,8 @@ from pellucid.insight.diagnosis.structure import (
 _SCALE = ("not finite", "unscaled inputs", "constant inputs")
 _FLOW = (*_SCALE, "squashed outputs", "softmax of one", "dead units", "symmetric units",
          "saturated units")  # fmt: skip
+_TOLD = ("majority only", "sorted rows", "symmetric units", "dead units", "steps too large",
+         "steps too small")  # fmt: skip
 
 RULES: dict[str, Rule] = {
     "not finite": Rule(not_finite),
@@ -56,8 +58,8 @@ RULES: dict[str, Rule] = {
     "constant inputs": Rule(constant_inputs, "data", ("not finite",)),
     "unreachable targets": Rule(unreachable_targets),
     "sorted rows": Rule(sorted_rows, "targets"),
-    "dead units": Rule(dead_units, "data"),
-    "symmetric units": Rule(symmetric_units, "targets", ("dead units",)),
+    "symmetric units": Rule(symmetric_units, "data"),
+    "dead units": Rule(dead_units, "data", ("symmetric units",)),
     "saturated units": Rule(saturated_units, "data", _SCALE),
     "no gradient": Rule(no_gradient, "targets", _FLOW),
     "vanishing gradients": Rule(vanishing_gradients, "targets", (*_FLOW, "no gradient")),
@@ -73,9 +75,7 @@ RULES: dict[str, Rule] = {
     "majority only": Rule(majority_only, "targets", _SCALE),
     "overfitting": Rule(overfitting),
     "unsteady loss": Rule(unsteady_loss, "", ("steps too large", "not finite")),
-    "no better than chance": Rule(
-        no_better_than_chance, "targets", ("majority only", "sorted rows")
-    ),
+    "no better than chance": Rule(no_better_than_chance, "targets", _TOLD),
 }
 
 __all__ = ["RULES", "Case", "Diagnosis", "Finding", "Rule", "Trial"]

@@ -66,6 +66,7 @@ class Trial:
     gradients, changes : by ``node/name``: of the loss, and what the update added
     slopes : the gradient of the loss by each node's output, by its name
     before, after : the loss of the same rows before the update and after it
+    start : theirs with the weights that training began with, where that is worth a look
     """
 
     gradients: dict[str, Array]
@@ -73,6 +74,7 @@ class Trial:
     slopes: dict[str, Array]
     before: float
     after: float
+    start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,23 @@ class Case:
         """Whether training has brought the loss well below chance."""
         chance = self.chance
         return self.net.updates > 0 and chance is not None and self.mean_loss < 0.5 * chance
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate of the next update; None without an optimizer."""
+        optimizer = self.net.optimizer
+        return None if optimizer is None else optimizer.rate(self.net.updates)
+
+    def step_size(self) -> tuple[str, float]:
+        """The weights that the step tried changes most, relative to their size, and by how much."""
+        changes = {} if self.trial is None else self.trial.changes
+        sizes = [
+            (rms(changes[name]) / rms(w), name)
+            for name, _ in self.weights()
+            if name in changes and rms(w := self.net.parameters[name]) > 1e-12
+        ]
+        size, name = max(sizes, default=(0.0, "/"))
+        return name, float(size)
 
     def weights(self) -> list[tuple[str, Node]]:
         """The weights that an optimizer may change, with their nodes, from inputs to outputs."""

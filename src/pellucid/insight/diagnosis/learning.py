@@ -23,10 +23,23 @@ def no_better_than_chance(case: Case) -> Finding | None:
                 "no better than chance", name,
                 f"the loss is {mean:.4g}; always answering with the average gives {chance:.4g}",
                 f"after {case.net.updates} updates the network is of no more use here than that",
-                f"{_scaled(loss, target)}train longer, check that rows of x and y belong together, "
-                "and try a learning rate ten times smaller and ten times larger",
+                f"{_scaled(loss, target)}{_pace(case)}check that rows of x and y belong together",
             )  # fmt: skip
     return None
+
+
+def _pace(case: Case) -> str:
+    """What a step does to the weights decides on the learning rate; the rest is patience."""
+    trial, rate = case.trial, case.rate
+    if trial is None or not trial.changes or rate is None:
+        return "train longer, "
+    name, size = case.step_size()
+    step = f"a step changes {name} by {size:.1e} of its size, where about 1e-3 is usual"
+    if size > 1e-2:
+        return f"a learning rate ten times smaller than {rate:.3g} ({step}), then train longer; "
+    if size < 3e-4:
+        return f"a learning rate ten times larger than {rate:.3g} ({step}), then train longer; "
+    return f"train longer (each step changes {name} by {size:.1e} of its size, as is usual); "
 
 
 def _scaled(loss: Loss, target: np.ndarray) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pellucid.insight.diagnosis.base import Case, Finding, rms
 from pellucid.layers import Activation
 from pellucid.layers.base import Layer
+from pellucid.network.graph import Node
 from pellucid.schedules import Schedule
 
 Array = NDArray[Any]
@@ -19,6 +20,8 @@ Array = NDArray[Any]
 def dead_units(case: Case) -> Finding | None:
     """Units of a ReLU that are zero for every row, and so never learn again."""
     assert case.values is not None
+    if _lost(case):
+        return None  # steps too large, which kill units
     for node in case.net.graph.nodes:
         array = case.values[node.name]
         if not _can_die(node.layer) or len(array) < 32:
@@ -47,8 +50,8 @@ def saturated_units(case: Case) -> Finding | None:
     """Sigmoids and their like, far out where they are flat."""
     assert case.values is not None
     graph = case.net.graph
-    if case.solved:
-        return None  # sure answers come from far out
+    if case.solved or _lost(case):
+        return None  # sure answers come from far out; steps too large lead there
     outputs = {source.node for source in graph.outputs.values()}
     for i, node in enumerate(graph.nodes):
         if not isinstance(node.layer, Activation) or (i in outputs and case.net.updates):
@@ -74,21 +77,31 @@ def saturated_units(case: Case) -> Finding | None:
 
 def symmetric_units(case: Case) -> Finding | None:
     """Units of a layer that start alike and are changed alike."""
-    if case.trial is None:
-        return None
     for name, node in case.weights():
-        w, dw = case.net.parameters[name], case.trial.gradients[name]
-        if w.shape[-1] < 2 or not (w == w[..., :1]).all():
+        w = case.net.parameters[name]
+        if not w.size or w.shape[-1] < 2 or not (w == w[..., :1]).all():
             continue
-        if np.abs(dw - dw[..., :1]).max() <= 1e-6 * np.abs(dw).max():
+        if _changed_alike(case, name, node):
+            what = f"all of them {w.flat[0]:.4g}" if (w == w.flat[0]).all() else "row by row"
+            also = "" if case.trial is None else ", and the same gradient"
             return Finding(
                 "symmetric units", node.name,
-                f"its {w.shape[-1]} units have the same weights, and the same gradient",
+                f"its {w.shape[-1]} units have the same weights ({what}){also}",
                 "units that start alike and are changed alike stay alike: many do the work of one",
                 "random initial weights, which the default initialisation gives; zeros are for "
                 "biases",
             )  # fmt: skip
     return None
+
+
+def _changed_alike(case: Case, name: str, node: Node) -> bool:
+    """Whether the units' gradients are the same: without targets, whether a ReLU lets none pass."""
+    if case.trial is not None:
+        dw = case.trial.gradients[name]
+        return bool(np.abs(dw - dw[..., :1]).max() <= 1e-6 * np.abs(dw).max())
+    nodes, values = case.net.graph.nodes, case.values or {}
+    fed = [n for n in nodes if [nodes[s.node] for s in n.inputs] == [node]]
+    return any(_can_die(n.layer) and not values[n.name].any() for n in fed)
 
 
 def no_gradient(case: Case) -> Finding | None:
@@ -152,11 +165,22 @@ def _first_to_last(case: Case) -> tuple[str, float, str]:
 
 
 def steps_too_large(case: Case) -> Finding | None:
-    """A step after which the same rows have a far greater loss."""
+    """Steps after which the same rows have a far greater loss: those of training, or the next."""
     trial = case.trial
     if trial is None or not trial.changes:
         return None
-    name, ratio = _step_size(case, max)
+    name, ratio = case.step_size()
+    if _lost(case):
+        return Finding(
+            "steps too large", name.rpartition("/")[0] or "the optimizer",
+            f"{case.net.updates} updates have taken the loss of the same rows from "
+            f"{trial.start:.4g}, with the initial weights, to {trial.before:.4g}; the next one "
+            f"changes {name} by {ratio:.2g} of its size, and about 1e-3 is usual",
+            "a gradient is true near where it was taken: a long step ends where the loss is "
+            "greater, and units that it leaves dead or saturated stay so",
+            "net.reset(), then a learning rate ten to a hundred times smaller than "
+            f"{case.rate:.3g}; find_learning_rate(net, x, y) suggests one",
+        )  # fmt: skip
     scale = case.chance or trial.before
     rise = trial.after - trial.before
     worse = not isfinite(trial.after) or (
@@ -169,9 +193,19 @@ def steps_too_large(case: Case) -> Finding | None:
         f"one step takes the loss of the same rows from {trial.before:.4g} to {trial.after:.4g}; "
         f"it changes {name} by {ratio:.2g} of its size",
         "a gradient is true near where it was taken: a long step ends where the loss is greater",
-        f"a learning rate ten times smaller than {_rate(case)}; find_learning_rate(net, x, y) "
+        f"a learning rate ten times smaller than {case.rate:.3g}; find_learning_rate(net, x, y) "
         "suggests one",
     )  # fmt: skip
+
+
+def _lost(case: Case) -> bool:
+    """Whether training has made the loss far greater, on its own rows too."""
+    trial, chance = case.trial, case.chance
+    if trial is None or trial.start is None or chance is None or not trial.changes:
+        return False
+    rows = [] if case.net.training is None else case.net.training.rows
+    learnt = bool(rows) and rows[-1].get("loss", np.inf) < chance
+    return trial.before > 1.5 * trial.start and not learnt
 
 
 def steps_too_small(case: Case) -> Finding | None:
@@ -180,7 +214,7 @@ def steps_too_small(case: Case) -> Finding | None:
     optimizer = case.net.optimizer
     if trial is None or not trial.changes or isinstance(optimizer.learning_rate, Schedule):  # type: ignore[union-attr]
         return None
-    name, ratio = _step_size(case, max)
+    name, ratio = case.step_size()
     chance = case.chance
     busy = chance is not None and trial.before > 0.5 * chance
     if not busy or not 0 < ratio < 1e-5:
@@ -191,23 +225,6 @@ def steps_too_small(case: Case) -> Finding | None:
         f"loss is {trial.before:.4g}, a constant answer gives {chance:.4g}",
         "at this pace the weights need hundreds of thousands of steps to change at all; about "
         "1e-3 of their size a step is usual",
-        f"a learning rate a hundred times larger than {_rate(case)}; find_learning_rate(net, x, y) "
-        "suggests one",
+        f"a learning rate a hundred times larger than {case.rate:.3g}; "
+        "find_learning_rate(net, x, y) suggests one",
     )  # fmt: skip
-
-
-def _step_size(case: Case, choose: Any) -> tuple[str, float]:
-    """The weights that a step changes most, relative to their size, and by how much."""
-    assert case.trial is not None
-    sizes = [
-        (rms(case.trial.changes[name]) / rms(w), name)
-        for name, _ in case.weights()
-        if rms(w := case.net.parameters[name]) > 1e-12
-    ]
-    size, name = choose(sizes, default=(0.0, "/"))
-    return name, float(size)
-
-
-def _rate(case: Case) -> str:
-    assert case.net.optimizer is not None
-    return f"{case.net.optimizer.rate(case.net.updates):.3g}"
