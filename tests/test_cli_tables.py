@@ -177,3 +177,74 @@ def test_more_outputs_than_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "10 outputs, and there are 2 classes" in capsys.readouterr().err
     assert main([*split(words), "dense 8, relu, dense 2"]) == 0
     assert "outputs" not in capsys.readouterr().err
+
+
+# ---- layers from a file, folders ----------------------------------------------------------------
+
+
+def test_a_list_of_layers_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["from pellucid import Dense, ReLU", "", "width = 8"]
+    lines += ["layers = [Dense(width), ReLU(), Dense(2)]", ""]
+    Path("mine.py").write_text("\n".join(lines))
+    assert main(split("train moons:100 -o m.safetensors --epochs 1 --layers mine.py")) == 0
+    assert "standardize, dense 8, relu, dense 2: " in capsys.readouterr().err
+    assert main(split("predict m.safetensors moons:10")) == 0
+    Path("mine.py").write_text("\n".join([*lines[:3], "layers = [Dense(1 // 0)]"]))
+    said = refused(capsys, "train moons:100 -o m.safetensors --layers mine.py")
+    assert "mine.py, line 4: ZeroDivisionError" in said
+    for text in ("[]", "[Dense]", "[Add()]"):
+        Path("mine.py").write_text(f"from pellucid import Add, Dense\nlayers = {text}\n")
+        said = refused(capsys, "train moons:100 -o m.safetensors --layers mine.py")
+        assert "layers is a list of layers" in said
+
+
+def test_a_layer_that_no_file_can_name_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.py").write_text(
+        "from pellucid import Dense, Layer, ReLU\nclass Odd(ReLU): pass\nlayers = [Odd(), Dense(2)]\n"
+    )
+    said = refused(capsys, "train moons:100 -o m.safetensors --layers mine.py")
+    assert "register" in said
+    assert "epoch" not in said
+
+
+def test_a_file_without_layers_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("x = 3\n")
+    assert main(split("train digits -o m.safetensors --layers mine.py")) == 1
+    said = capsys.readouterr().err
+    assert said.count("mine.py") == 1
+    assert "layers = [Dense(128), ReLU(), Dense(10)]" in said
+
+
+def test_a_folder_that_has_the_name_of_a_set(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train moons -o m.safetensors --epochs 1"
+    assert main(split(words)) == 0
+    assert "./moons" not in capsys.readouterr().err
+    Path("moons").mkdir()
+    assert main(split(words)) == 0
+    assert "note: moons is the set of that name; what lies here is ./moons" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_folder_is_predicted_file_by_file(capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    grey = np.random.default_rng(0)
+    for kind, low in (("dark", 0), ("light", 128)):
+        Path("pictures", kind).mkdir(parents=True)
+        for i in range(12):
+            pixels = grey.integers(low, low + 100, (6, 6), dtype=np.uint8)
+            Image.fromarray(pixels).save(f"pictures/{kind}/{i:02}.png")
+    Path("pictures", "dark", ".thumbs").mkdir()
+    Path("pictures", "dark", ".thumbs", "x.png").write_bytes(b"none")
+    words = "train pictures -o m.safetensors --grey --epochs 60 --batch-size 4 --quiet"
+    assert main(split(words)) == 0
+    assert main(split("predict m.safetensors pictures")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 24
+    assert lines[0].startswith("pictures/dark/00.png: dark  (dark ")
+    assert lines[-1].startswith("pictures/light/11.png: light  (light ")
+    assert main(split("predict m.safetensors pictures/light")) == 0  # no folder for each class
+    assert capsys.readouterr().out.startswith("pictures/light/00.png: light")

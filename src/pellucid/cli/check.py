@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import runpy
 import sys
+import traceback
 from argparse import Namespace
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pellucid.cli.shared import print_json
@@ -12,6 +16,7 @@ from pellucid.errors import CheckpointError, OptionError
 from pellucid.formats.atomic import check_writable
 from pellucid.ladder import check_file, train_digits, write_starters
 from pellucid.ladder.digits import GOAL, LadderError
+from pellucid.layers.base import Layer
 
 _OTHERS = ("loss", "checkpoint", "resume", "patience", "plot")
 
@@ -37,6 +42,44 @@ def check(args: Namespace) -> int:
 def is_file_of_layers(text: str | None) -> bool:
     """Whether ``--layers`` names a Python file rather than the layers."""
     return text is not None and text.strip().endswith(".py")
+
+
+def list_in(path: str) -> list[Layer] | None:
+    """The list `layers` of a Python file, which is run for it.
+
+    None where it has none, and where it is a file of the ladder or not to be read, of which
+    `train_own` tells.
+    """
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    given = {n.id for part in tree.body for n in _assigned(part) if isinstance(n, ast.Name)}
+    own = {part.name for part in tree.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+    if "layers" not in given or "train_step" in own:
+        return None
+    try:
+        found = runpy.run_path(path)["layers"]
+    except Exception as error:
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+        place = f", line {lines[-1]}" if lines else ""
+        raise OptionError(f"{path}{place}: {type(error).__name__}: {error}") from None
+    if not isinstance(found, list | tuple) or not found or not all(_is_layer(x) for x in found):
+        raise OptionError(
+            f"{path}: layers is a list of layers, [Dense(128), ReLU(), Dense(10)], not {found!r}"
+        )
+    return list(found)
+
+
+def _assigned(part: ast.stmt) -> list[ast.expr]:
+    """What a statement gives a value to."""
+    if isinstance(part, ast.Assign):
+        return part.targets
+    return [part.target] if isinstance(part, ast.AnnAssign | ast.AugAssign) else []
+
+
+def _is_layer(value: Any) -> bool:
+    return isinstance(value, Layer) and value.arity == 1
 
 
 def train_own(args: Namespace) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pellucid.cli.check import check
 from pellucid.cli.completion import script
-from pellucid.cli.datasets import read_data
+from pellucid.cli.datasets import images_in, read_data
 from pellucid.cli.inputs import IMAGES, read_image_for, targets_for
 from pellucid.cli.shared import how_of, print_json, stored
 from pellucid.cli.training import train
@@ -84,7 +84,7 @@ def predict(args: Namespace) -> None:
     """What a network says to each image or row."""
     net = stored(load, args.model)
     results = []
-    for name in args.input:
+    for name in [file for text in args.input for file in images_in(text) or [text]]:
         if name.lower().endswith(IMAGES):
             x = read_image_for(net, name, invert=args.invert)[None]
         else:

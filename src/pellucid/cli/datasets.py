@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from pellucid import data
 from pellucid.data.dataset import Dataset
 from pellucid.data.files import open_regular
 from pellucid.data.idx import read_idx_dataset
-from pellucid.data.images import SUFFIXES, image_folder
+from pellucid.data.images import SUFFIXES, image_folder, is_image
 from pellucid.data.named import idx_files
 from pellucid.data.tables import Column, column_names, csv
 from pellucid.errors import (
@@ -79,9 +80,12 @@ def read_data(
     """
     how = how or How()
     named = _by_name(text, part, how)
-    if named is not None:
-        return named
     path = Path(text)
+    if named is not None:
+        if path.exists() and not how.quiet:
+            print(f"note: {text} is the set of that name; what lies here is ./{text}",
+                  file=sys.stderr)  # fmt: skip
+        return named
     if text.lower().endswith(".npz"):
         return _read_npz(text, targets=targets)
     if text.lower().endswith(TABLES):
@@ -251,6 +255,21 @@ def _check_width(text: str, width: int, net: Network) -> None:
             f"{text} has {width} column{'s' * (width > 1)} and no header, and the network takes "
             f"{len(features)}: {', '.join(features)}, in this order"
         )
+
+
+def images_in(text: str, part: Part = "test") -> list[str]:
+    """The image files in a folder and those inside it, by name; none where there are none.
+
+    Where it has train/ and test/, those of a part. What is hidden is passed over.
+    """
+    folder = Path(text)
+    if text.partition(":")[0].replace("-", "_") in NAMES or not folder.is_dir():
+        return []
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        folder /= part
+    files = [path for path in folder.rglob("*") if is_image(path) and path.is_file()]
+    hidden = (any(p.startswith(".") for p in f.relative_to(folder).parts) for f in files)
+    return [str(f) for f, not_this in sorted(zip(files, hidden, strict=True)) if not not_this]
 
 
 # ---- arrays -------------------------------------------------------------------------------------

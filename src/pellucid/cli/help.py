@@ -69,6 +69,8 @@ other by its name. `sgd 0.1 momentum=0.9` is SGD(0.1, momentum=0.9); so are
 layers, with the values that may follow each; options by name go behind them, padding=same:
 {words}
   residual [layers] [shortcut=project]
+--layers FILE.py runs a Python file of yours: layers = [Dense(128), ReLU(), Dense(10)] of the
+library's layers in it, or the classes of rung_6_network.py. Give only files that you trust.
 conv is short for conv2d, pool for max_pool2d. A size may be given as 3x5.
 Where the line does not say it: bytes are rescaled to 0 … 1 and other numbers standardized in front,
 images get an axis of channels before a convolution, and rows of several axes are flattened before
@@ -93,11 +95,12 @@ examples:
   pellucid predict digits.safetensors note.png --invert
   pellucid predict mine.safetensors new.csv --json
 
-INPUT is an image, a table or an .npz file whose target may be missing, or any other DATA. Images
-are resized to what the network takes, and their brightness is brought to the range it was trained
-on. The embedded digits are bright ink on dark paper: --invert reads dark ink on bright paper. A
-classifier answers with the three most probable classes, others with their values; --json gives all
-of them.
+INPUT is an image, a folder of images, a table or an .npz file whose target may be missing, or any
+other DATA. Images are resized to what the network takes, and their brightness is brought to the
+range it was trained on. The embedded digits are bright ink on dark paper: --invert reads dark ink
+on bright paper. A table's columns are found by their names where it has a header. With --missing
+drop, row numbers count the rows that are kept. A classifier answers with the three most probable
+classes, others with their values; --json gives all of them.
 
 {data}"""
 

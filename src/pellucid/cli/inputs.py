@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,15 @@ def outputs_for(y: Array, loss: Loss) -> int:
     return max(classes, 2)
 
 
-def layers_for(data: Dataset, text: str | None, loss: Loss) -> list[Layer]:
-    """The layers of `text`, or of a plain network, with what has to stand before them.
+def layers_for(data: Dataset, text: str | Sequence[Layer] | None, loss: Loss) -> list[Layer]:
+    """The layers given, of a line of text or of a plain network, with what must stand before them.
 
     Added are, where the line does not say it already: scaling in front (`Rescale` for bytes,
     `Standardize` for other numbers), a channel axis for images without one before the first layer
     that wants images, and `Flatten` before the first dense layer where rows have several axes.
     """
-    layers = parse_layers(text or _plain(data, loss))
+    given = text or _plain(data, loss)
+    layers = parse_layers(given) if isinstance(given, str) else list(given)
     axes = data.x.ndim - 1
     dense = _first(layers, Dense)
     if axes > 1 and dense < len(layers) and _first(layers, Flatten, Reshape) > dense:

@@ -158,7 +158,7 @@ def _train(sub: Parser) -> None:
 
     add = sub.add_argument_group("the network").add_argument
     add("--layers", metavar="LINE",
-        help="the layers, as in dense 128, relu, dense K; or your rung_6_network.py")  # fmt: skip
+        help="the layers, as in dense 128, relu, dense K; or a FILE.py, see below")  # fmt: skip
     add("--loss", type=_line(as_loss), metavar="LINE",
         help="cross_entropy, binary_cross_entropy, mse, mae, huber, … (what suits y)")  # fmt: skip
     add("--scale-target", action="store_true",

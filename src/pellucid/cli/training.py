@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.cli.check import is_file_of_layers, train_own
+from pellucid.cli.check import is_file_of_layers, list_in, train_own
 from pellucid.cli.datasets import features_of, read_data
 from pellucid.cli.inputs import layers_for, loss_for, targets_for
 from pellucid.cli.notes import check_words, notes_on, put_scaling, scaling_for, spare_outputs
@@ -22,7 +22,7 @@ from pellucid.data.dataset import Dataset
 from pellucid.errors import CheckpointError, Interrupted, OptionError, ResumeError
 from pellucid.events import Observer
 from pellucid.formats.atomic import check_writable
-from pellucid.formats.safetensors import load_state, save_state
+from pellucid.formats.safetensors import checked_config, load_state, save_state
 from pellucid.layers.base import Layer
 from pellucid.losses import Loss, as_loss
 from pellucid.network.network import Network
@@ -41,8 +41,11 @@ PICTURES = (".png", ".svg", ".pdf")
 
 def train(args: Namespace) -> int | None:
     """Trains a network and saves it."""
+    layers: str | list[Layer] | None = args.layers
     if is_file_of_layers(args.layers):
-        return train_own(args)
+        layers = list_in(args.layers.strip())
+        if layers is None:
+            return train_own(args)
     if args.output is None:
         raise OptionError("-o FILE is missing, where to save it\nsee pellucid train --help")
     signals: Signals = args.signals
@@ -56,7 +59,7 @@ def train(args: Namespace) -> int | None:
     draw = _drawing(args.plot)
     state = stored(load_state, args.resume) if args.resume else None
     data = read_data(args.data, "train", how_of(args))
-    net, data = _network(args, data)
+    net, data = _network(args, data, layers)
     validation: Any = args.validation
     if isinstance(validation, str):
         validation = targets_for(net, read_data(validation, "test", how_of(args), net=net))
@@ -130,14 +133,16 @@ def _callbacks(args: Namespace, checkpoint: str | None) -> list[Observer]:
     return found
 
 
-def _network(args: Namespace, data: Dataset) -> tuple[Network, Dataset]:
+def _network(
+    args: Namespace, data: Dataset, line: str | list[Layer] | None
+) -> tuple[Network, Dataset]:
     """The network that the options describe, built for the data."""
     if data.y is None:
         raise OptionError(f"{args.data} has nothing to predict")
     loss: Loss = args.loss if args.loss is not None else as_loss(loss_for(data.y))
     check_words(data, loss, args.data)
     optimizer = _optimizer(args)
-    layers = layers_for(data, args.layers, loss)
+    layers = layers_for(data, line, loss)
     scaling = scaling_for(data.y, loss) if args.scale_target else None
     layers += [] if scaling is None else [scaling[0]]
     penalty = None if args.penalty_l2 is None else L2(args.penalty_l2)
@@ -146,12 +151,21 @@ def _network(args: Namespace, data: Dataset) -> tuple[Network, Dataset]:
         engine=args.engine, penalty=penalty if args.penalty_l1 is None else L1(args.penalty_l1),
     )  # fmt: skip
     net.inputs_for(data.x)
+    _check_savable(net)
     if scaling is not None:
         put_scaling(net, *scaling[1:])
     net.classes, net.features = data.names, features_of(args.data, how_of(args))
     if not args.quiet:
         _tell(args, net, data, layers)
     return net, targets_for(net, data)
+
+
+def _check_savable(net: Network) -> None:
+    """Refuses layers that no file could name before they are trained."""
+    try:
+        checked_config(net)
+    except CheckpointError as error:
+        raise OptionError(str(error)) from None
 
 
 def _tell(args: Namespace, net: Network, data: Dataset, layers: list[Layer]) -> None:

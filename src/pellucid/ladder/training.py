@@ -25,8 +25,9 @@ def train(path: Path, names: dict[str, Any], reporter: Reporter, options: dict[s
 
     missing = [name for name in NEEDED if name not in names]
     if missing:
-        reporter.send("failed", text=f"{path.name} has no {', no '.join(missing)}: rung 6 asks for "
-                      f"{', '.join(NEEDED)}")  # fmt: skip
+        reporter.send("failed", text=f"the file has no {', no '.join(missing)}: rung 6 asks for "
+                      f"{', '.join(NEEDED)}; a network of the library's layers is a list, "
+                      "layers = [Dense(128), ReLU(), Dense(10)]")  # fmt: skip
         return
     try:
         _train(names, reporter, options)
