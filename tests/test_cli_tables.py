@@ -145,6 +145,9 @@ def test_targets_of_several_columns_are_scaled(capsys: pytest.CaptureFixture[str
 def test_classes_have_no_scale(capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "train moons:50 -o m.safetensors --scale-target")
     assert "--scale-target is for quantities" in said
+    Path("mine.py").write_text("x = 3\n")
+    said = refused(capsys, "train digits -o m.safetensors --layers mine.py --scale-target")
+    assert "the digits are classes" in said
 
 
 def test_words_are_no_quantities(capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,8 @@ def train_own(args: Namespace) -> int:
     for option in _OTHERS:
         if getattr(args, option, None) is not None:
             raise OptionError(f"--{option} is for the library's layers, not for a file of your own")
+    if args.scale_target:
+        raise OptionError("--scale-target is for quantities, and the digits are classes")
     if args.output is not None:
         try:
             check_writable(args.output)

@@ -178,9 +178,9 @@ def _far_off(loss: Loss, answers: Array, y: Array, *, scaled: bool) -> str | Non
         return None
     if plain == 0 or error < plain:
         return None
-    remedy = "more --epochs, another --learning-rate"
+    remedy = "more --epochs or another --learning-rate"
     if isinstance(loss, SCALED) and not scaled:
-        remedy = f"--scale-target, which lets it learn them in units of their spread; {remedy}"
+        remedy = f"--scale-target, which lets it learn them in units of their spread, {remedy}"
     return (
         f"the predictions are no better than the {what} of what it learnt from (mean {kind} error "
         f"{error:.4g}, and {plain:.4g} with the {what}): it has learnt nothing yet. Try {remedy}"
