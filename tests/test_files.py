@@ -39,6 +39,7 @@ from pellucid import (
     Dense,
     EarlyStopping,
     Layer,
+    Loss,
     Network,
     Observer,
     ReLU,
@@ -1042,6 +1043,19 @@ def test_classes_no_file_can_name_are_refused_before_the_first_epoch(tmp_path: P
         with pytest.raises(CheckpointError, match=name):
             net.save(path)
     assert names(tmp_path) == []
+
+
+def test_a_loss_of_two_functions_is_told_to_take_a_name(tmp_path: Path) -> None:
+    def quartic(y: Any, p: Any) -> Any:
+        return ((p - y) ** 4).sum(axis=1)
+
+    loss = Loss.of(quartic, lambda y, p: 4 * (p - y) ** 3)
+    net = Network([Dense(1)], loss=0.5 * loss, optimizer=Adam(), inputs=3)
+    with pytest.raises(
+        CheckpointError, match=r'Loss\.of\(\.\.\., name="yourname\.quartic"\)'
+    ) as error:
+        net.save(tmp_path / "net.safetensors")
+    assert "register" not in str(error.value)
 
 
 def test_the_optimizer_may_change_between_training_and_saving(tmp_path: Path) -> None:

@@ -591,9 +591,13 @@ def test_convolution_options_that_make_no_sense_are_refused(options: Any, said: 
 
 @pytest.mark.parametrize("make", [lambda **o: Conv2D(2, 5, **o), lambda **o: MaxPool2D(5, **o)])
 def test_windows_larger_than_the_image_are_refused(make: Any) -> None:
-    with pytest.raises(ShapeError, match="5×5 do not fit in 4×8"):
+    with pytest.raises(
+        ShapeError, match="5×5 do not fit in 4×8: a smaller window or padding would"
+    ):
         make().output_spec(Spec((4, 8, 1)))
     make(padding=1).output_spec(Spec((4, 8, 1)))
+    with pytest.raises(ShapeError, match=r"9×9 do not fit in 6×10, which is 4×8 padded: .* more"):
+        MaxPool2D(9, padding=1).output_spec(Spec((4, 8, 1)))
     with pytest.raises(ShapeError, match="do not fit"):
         MaxPool2D(5)(np.ones((1, 4, 8, 1)))
 

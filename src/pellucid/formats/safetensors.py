@@ -27,6 +27,7 @@ from pellucid.description import Description, is_registered
 from pellucid.engine.base import Tally
 from pellucid.errors import CheckpointError, FileFormatError, PellucidError
 from pellucid.formats.atomic import previous_of, write_atomic
+from pellucid.losses.functions import FunctionLoss
 from pellucid.network.graph import Graph, graph_from_config
 from pellucid.network.network import Network
 from pellucid.optimizers import Optimizer
@@ -114,6 +115,11 @@ def checked_config(net: Network) -> dict[str, Any]:
         for piece in _pieces(part):
             if not is_registered(piece):
                 name = type(piece).__name__
+                if isinstance(piece, FunctionLoss):
+                    raise CheckpointError(
+                        f"{name} is a loss of two functions that files cannot name yet: "
+                        f'Loss.of(..., name="yourname.{name}")'
+                    )
                 raise CheckpointError(
                     f"{name} is a class of your own that files cannot name yet: put "
                     f'@pellucid.register("yourname.{name}") above it'

@@ -94,9 +94,10 @@ class Grid(NamedTuple):
             spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
             room = [n + b + a for n, (_, b, a) in zip(size, fits, strict=True)]
             window, space, image = (_by(n[-layer.axes :]) for n in (spans, room, size))
+            padded = f", which is {image} padded" if space != image else ""
             raise ShapeError(
-                f"{layer!r}: windows of {window} do not fit in {space}, which is {image} padded: "
-                "a smaller window or more padding would"
+                f"{layer!r}: windows of {window} do not fit in {space}{padded}: a smaller window "
+                f"or {'more ' if padded else ''}padding would"
             )
         (rows, top, bottom), (columns, left, right) = fits
         number = (rows, columns)
