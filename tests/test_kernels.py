@@ -46,7 +46,7 @@ FEWER = {"vecmath_test": 50000, "gemm_test": 100, "conv_test": 5, "ops_test": 20
 KINDS = {
     "shipped": Kind("g++", ["-O3", *STRICT]),
     "address": Kind("g++", ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
-                    trials={"vecmath_test": 200000, "conv_test": 30, "ops_test": 100, "small_ops_test": 40}),
+                    trials={"vecmath_test": 200000, "conv_test": 30, "ops_test": 100, "small_ops_test": 40, "formula_test": 10}),
     "thread": Kind("g++", ["-O1", "-g", "-fsanitize=thread"], trials=FEWER),
     "clang": Kind("clang++", ["-O3", *STRICT]),
     # Not with loops vectorised: of strided pairs GCC 12 reads one behind the end.
