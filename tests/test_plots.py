@@ -547,6 +547,34 @@ def test_gradient_flow_has_the_sizes_of_a_step(silent: bool) -> None:
         plots.gradient_flow(Network([ReLU()], inputs=2, loss=MSE()), POINTS, POINTS)
 
 
+def test_labels_of_sizes_do_not_meet_where_these_are_alike() -> None:
+    """A gradient of 2e-3 and a ratio of 2e-3: without room around them every 1e-4 has its label."""
+    net = Network([Dense(1, use_bias=False)], inputs=1, loss=MSE(), optimizer=SGD(1.0))
+    net.parameters["dense_1/W"][...] = 1
+    ax = drawn(plots.gradient_flow(net, np.ones((4, 1)), np.full((4, 1), 0.999)))
+    assert not [t for t in ax.get_xticklabels(minor=True) if t.get_text()]
+    low, high = ax.get_xlim()
+    assert low < 1e-3 < 1e-2 < high
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 1), (3, 2), (1, 1), (6, 40)])
+def test_units_have_whole_numbers(inputs: int, outputs: int) -> None:
+    (ax,) = plots.weights(Network([Dense(outputs)], inputs=inputs))
+    drawn(ax)
+    for axis, count in ((ax.xaxis, outputs), (ax.yaxis, inputs)):
+        low, high = sorted(axis.get_view_interval())
+        ticks = [t for t in axis.get_majorticklocs() if low <= t <= high]
+        assert ticks
+        assert all(t == round(t) and 0 <= t < count for t in ticks)
+
+
+def test_names_in_the_place_of_axes() -> None:
+    with pytest.raises(
+        OptionError, match=r"not on \['cat', 'dog'\]; the classes' names are names="
+    ):
+        plots.confusion_matrix([0, 0, 1], [0, 1, 1], ["cat", "dog"])  # type: ignore[arg-type]
+
+
 def test_activation_histograms_count_the_values(images: tuple[Network, Dataset]) -> None:
     net, data = images
     axes = plots.activation_histograms(net, data, bins=20)
@@ -674,7 +702,8 @@ def test_no_label_is_cut_or_covered(
 
 
 def test_rates_draw_by_the_same_function(plane: Network) -> None:
-    found = find_learning_rate(plane, POINTS, QUADRANT, steps=12)
+    with pytest.warns(UserWarning, match="12 steps are too few"):  # in a trained network
+        found = find_learning_rate(plane, POINTS, QUADRANT, steps=12)
     one, two = found.plot(), plots.rate_search(found)
     for a, b in zip(one.get_lines(), two.get_lines(), strict=True):
         np.testing.assert_array_equal(a.get_data(), b.get_data())

@@ -44,6 +44,11 @@ def confusion_matrix(
     >>> [text.get_text() for text in ax.texts]
     ['1', '1', '0', '1']
     """
+    if ax is not None and not hasattr(ax, "imshow"):
+        raise OptionError(
+            f"confusion_matrix draws on ax, Matplotlib's Axes, not on {ax!r}; the classes' names "
+            "are names=..."
+        )
     counts = count_confusions(y_true, y_pred, None if names is None else len(names))
     labels = [str(n) for n in (range(len(counts)) if names is None else names)]
     if not len(counts):

@@ -116,6 +116,7 @@ def weights(
             bare(ax, title + (f" (+{rest})" if rest and k == shown - 1 else ""))
     if matrix:
         axes[0].set(xlabel="output", ylabel="input", title=name)
+        axes[0].locator_params(integer=True, min_n_ticks=1)  # units have whole numbers
     if own:
         axes[0].figure.colorbar(image, ax=list(axes), label="weight")
     return axes  # type: ignore[no-any-return]
@@ -173,7 +174,7 @@ def gradient_flow(net: Network, x: Any, y: Any = None, ax: Axes | None = None) -
     rows = np.arange(len(names))
     both = np.concatenate([sizes, ratios])
     fine = both[np.isfinite(both) & (both > 0)]
-    low = float(fine.min()) / 3 if fine.size else 1e-9
+    low, high = (float(fine.min()) / 3, float(fine.max()) * 3) if fine.size else (1e-9, 1.0)
     ax.axvline(1e-3, color="0.8", linewidth=0.8, zorder=0)
     for values, colour, marker, label in (
         (sizes, COLOURS[0], "o", "gradient (root mean square)"),
@@ -184,6 +185,7 @@ def gradient_flow(net: Network, x: Any, y: Any = None, ax: Axes | None = None) -
         ax.plot(np.where(values > 0, values, np.nan), rows, marker=marker, label=label, **style)
         ax.plot(np.where(values == 0, low, np.nan), rows, marker="x", **style)
     ax.set_xscale("log")
+    ax.set_xlim(min(low / 1.5, 5e-4), max(high, 2e-2))  # two powers of ten at the least
     ax.set_yticks(rows, names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(axis="y", color="0.92", linewidth=0.8)
