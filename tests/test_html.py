@@ -24,6 +24,8 @@ from pellucid import (
     StepDecay,
     mlp,
 )
+from pellucid.insight import Diagnosis, Finding, GradientReport
+from pellucid.insight.gradcheck import Comparison
 from pellucid.insight.structure import _ranked, structure_svg
 from pellucid.training import Record
 
@@ -87,11 +89,22 @@ def everything(name: str) -> list[Any]:
     record.stopped = name
     return [
         net, Network([Dense(4, name=name)]), branched(name), net.trace(X[:2], Y[:2]), record, Record(),
-        trained(validation=0.2)[1],
+        trained(validation=0.2)[1], net.summary(), report(name), findings(name), net.diagnose(),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("i", range(7))
+def report(name: str) -> GradientReport:
+    right, kink = (Comparison(name, "entry [0]", 1.5, 1.5, 1e-9, k) for k in (False, True))
+    return GradientReport([right, kink, Comparison("b", "entry [1]", 2.0, 3.0, 0.3)], 1e-6)
+
+
+def findings(name: str) -> Diagnosis:
+    return Diagnosis(
+        (Finding("dead units", name, "4 of 10", "why <", "try &"),), ("dead units", "no gradient")
+    )
+
+
+@pytest.mark.parametrize("i", range(11))
 @pytest.mark.parametrize("name", ["plain", NASTY])
 def test_it_is_well_formed_and_escaped(i: int, name: str) -> None:
     shown = everything(name)[i]._repr_html_()
@@ -122,11 +135,11 @@ def test_it_is_well_formed_and_escaped(i: int, name: str) -> None:
         } or key.startswith(("stroke", "fill"))
         assert "url(" not in (value or "")
     assert NASTY not in shown
-    if i < 5:
+    if i in (0, 1, 2, 3, 4, 7, 8, 9):
         assert name in "".join(ET.fromstring(shown).itertext())
 
 
-@pytest.mark.parametrize("i", range(7))
+@pytest.mark.parametrize("i", range(11))
 def test_it_reads_on_light_and_on_dark_pages(i: int) -> None:
     """Texts have no colour but the page's, and nothing has a background."""
     page = Page(everything("plain")[i]._repr_html_())
@@ -153,6 +166,32 @@ def test_the_table_of_a_network_is_its_summary() -> None:
     assert "optimizer SGD(learning_rate=0.1)" in shown
     net.parameters["side/W"][0] = np.nan
     assert "NaN or infinity in: side/W" in net._repr_html_()
+
+
+def test_what_looks_inside_is_a_table() -> None:
+    head, right, wrong = Page(report("W")._repr_html_()).rows
+    assert head[:2] == ["array", "backpropagation"]
+    assert right == ["W", "1.5", "1.5", "1.0e-09", "ok; at a kink: checked beside it"]
+    assert wrong == ["b", "2", "3", "3.0e-01", "WRONG, at entry [1]"]
+    assert "do not agree with central differences" in report("W")._repr_html_()
+    head, row = Page(findings("relu_1")._repr_html_()).rows
+    assert dict(zip(head, row, strict=True)) == {
+        "what": "dead units", "where": "relu_1", "evidence": "4 of 10", "why": "why <", "try": "try &",
+    }  # fmt: skip
+    assert "1 finding by 2 rules" in findings("relu_1")._repr_html_()
+    assert "nothing found by" in mlp([3, 4, 2]).diagnose()._repr_html_()
+
+
+def test_a_prompt_shows_what_print_shows() -> None:
+    net = branched()
+    text = net.summary()
+    assert isinstance(text, str)
+    assert repr(text) == text == str(text)
+    assert type(str(text)) is str
+    assert "".join(ET.fromstring(text._repr_html_()).itertext()) == text
+    assert repr(report("W")) == str(report("W"))
+    assert repr(findings("relu_1")) == str(findings("relu_1"))
+    assert "\\n" not in repr([report("W"), findings("relu_1"), text])
 
 
 def test_a_graph_is_drawn_and_a_list_is_not() -> None:

@@ -53,7 +53,7 @@ class Comparison(NamedTuple):
     kink: bool = False  # there was a kink, so both numbers are those of a point beside it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReport:
     """All comparisons of a gradient check; `passed` and the worst one."""
 
@@ -70,20 +70,34 @@ class GradientReport:
         """The comparison with the largest error."""
         return max(self.comparisons, key=lambda c: c.error)
 
-    def __str__(self) -> str:
-        names = list(dict.fromkeys(c.array for c in self.comparisons))
-        width = max(map(len, names), default=0)
-        lines = [f"{'':{width}}    backpropagation  central difference  relative error"]
-        for name in names:
+    def rows(self) -> list[tuple[Comparison, str]]:
+        """The worst comparison of each array, and the verdict on all of its own."""
+        found = []
+        for name in dict.fromkeys(c.array for c in self.comparisons):
             worst = max((c for c in self.comparisons if c.array == name), key=lambda c: c.error)
             mark = "ok" if worst.error <= self.tolerance else f"WRONG, at {worst.what}"
             if any(c.kink for c in self.comparisons if c.array == name):
                 mark += "; at a kink: checked beside it"
+            found.append((worst, mark))
+        return found
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max((len(worst.array) for worst, _ in rows), default=0)
+        lines = [f"{'':{width}}    backpropagation  central difference  relative error"]
+        for worst, mark in rows:
             lines.append(
-                f"{name:<{width}}  {worst.analytic:>17.9g} {worst.numeric:>19.9g} "
+                f"{worst.array:<{width}}  {worst.analytic:>17.9g} {worst.numeric:>19.9g} "
                 f"{worst.error:>15.1e}  {mark}"
             )
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from pellucid.insight.html import report_html
+
+        return report_html(self)
 
 
 def gradcheck(

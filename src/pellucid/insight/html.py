@@ -1,4 +1,4 @@
-"""What notebooks show of networks, traces and records: tables and small drawings.
+"""What notebooks show of networks, records and what looks inside: tables and small drawings.
 
 Inline styles only, no scripts, everything escaped; colours are those of the page around, so that
 it reads in light notebooks and in dark ones.
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.insight.diagnosis import Diagnosis
 from pellucid.insight.drawing import number_rows
+from pellucid.insight.gradcheck import GradientReport
 from pellucid.insight.plots.training import Curve, best_epoch, curves, epochs_of
 from pellucid.insight.structure import is_chain, structure_svg
 from pellucid.insight.trace import Trace, numbers_text
@@ -84,6 +86,33 @@ def record_html(record: Record) -> str:
     note = f"{len(record)} epochs" + (f", stopped: {record.stopped}" if record.stopped else "")
     drawn = f'<div style="display:flex;flex-wrap:wrap">{row}</div>'
     return _frame("Record", note, drawn + table(record.columns, rows))
+
+
+def diagnosis_html(diagnosis: Diagnosis) -> str:
+    """A row a finding, or which rules have found nothing."""
+    if not diagnosis:
+        return _frame("Diagnosis", str(diagnosis), "")
+    rows = [(f.rule, f.place, f.evidence, f.reason, f.remedy) for f in diagnosis]
+    body = table(("what", "where", "evidence", "why", "try"), rows, mono=(1,))
+    found = f"{len(rows)} finding" + ("s" if len(rows) > 1 else "")
+    return _frame("Diagnosis", f"{found} by {len(diagnosis.rules)} rules", body)
+
+
+def report_html(report: GradientReport) -> str:
+    """The worst comparison of each array."""
+    rows = [
+        (c.array, f"{c.analytic:.9g}", f"{c.numeric:.9g}", f"{c.error:.1e}", mark)
+        for c, mark in report.rows()
+    ]
+    head = ("array", "backpropagation", "central difference", "relative error", "")
+    verdict = "agree with" if report.passed else "do not agree with"
+    note = f"the gradients {verdict} central differences (tolerance {report.tolerance:g})"
+    return _frame("Gradient check", note, table(head, rows, mono=(0, 1, 2, 3)))
+
+
+def text_html(text: str) -> str:
+    """Lines with their spaces."""
+    return f'<div style="{_MONO};overflow-x:auto">{escape(text)}</div>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], mono: Iterable[int] = ()) -> str:

@@ -11,7 +11,21 @@ if TYPE_CHECKING:
     from pellucid.network.network import Network
 
 
-def summary(net: Network) -> str:
+class Summary(str):
+    """A text of several lines, which a prompt and a notebook show as it is printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from pellucid.insight.html import text_html
+
+        return text_html(self)
+
+
+def summary(net: Network) -> Summary:
     """One line a node: name, layer, shape that leaves it, parameters, and what feeds it."""
     rows = summary_rows(net)
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -21,7 +35,7 @@ def summary(net: Network) -> str:
     ]
     rule = "─" * max(len(line) for line in lines)
     lines = [lines[0], rule, *lines[1:], rule, *totals(net)]
-    return "\n".join(line.rstrip() for line in lines)
+    return Summary("\n".join(line.rstrip() for line in lines))
 
 
 def repr_html(net: Network) -> str:

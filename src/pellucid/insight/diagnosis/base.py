@@ -33,7 +33,7 @@ class Finding:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The findings, most fundamental first; falsy when there are none."""
 
@@ -55,6 +55,13 @@ class Diagnosis:
             more = f"; with x and y also: {', '.join(self.wanting)}" if self.wanting else ""
             return f"nothing found by {len(self.rules)} rules: {', '.join(self.rules)}{more}"
         return "\n".join(map(str, self.findings))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from pellucid.insight.html import diagnosis_html
+
+        return diagnosis_html(self)
 
 
 @dataclass(frozen=True)
