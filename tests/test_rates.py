@@ -121,6 +121,11 @@ def test_a_trained_network_is_told_of(optimizer: Any, epochs: int) -> None:
     with pytest.warns(UserWarning, match=r"only grows, .* trained already") as caught:
         found = find_learning_rate(net, x, y)
     assert caught[0].filename == __file__
+    figure = pytest.importorskip("matplotlib.figure")
+    top = found.plot(figure.Figure().add_subplot()).get_ylim()[1]
+    assert (
+        top > found.smooth[: len(found.smooth) // 2].max()
+    )  # the curve does not leave the picture
     assert 1e-3 < found.suggestion < 0.1
     net.optimizer = optimizer.replace(learning_rate=found.suggestion)
     assert net.fit(x, y, epochs=3, progress=False)["accuracy"][-1] > 0.97  # and it does no harm

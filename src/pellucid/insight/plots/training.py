@@ -158,7 +158,7 @@ def rate_search(found: RateSearch, ax: Axes | None = None) -> Axes:
     ax.axvline(found.suggestion, color=COLOURS[3], linestyle="--",
                label=f"suggestion {found.suggestion:.2g}")  # fmt: skip
     shown = found.smooth[np.isfinite(found.smooth)]
-    low, high = float(shown.min()), float(np.median(shown[: max(len(shown) // 2, 1)]))
+    low, high = float(shown.min()), float(shown[: max(len(shown) // 2, 1)].max())
     margin = 0.25 * (high - low or abs(high) or 1.0)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss",
            ylim=(low - margin, high + 3 * margin))  # fmt: skip
