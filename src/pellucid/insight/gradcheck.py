@@ -14,7 +14,8 @@ is no derivative to agree with: the slopes on the two sides differ,
     (L(θ + εd) − L(θ)) / ε  ≠  (L(θ) − L(θ − εd)) / ε       whatever the ε
 
 and any gradient between them will do. What does not agree there is compared once more beside it,
-after a little noise on parameters and inputs of the copy, where a wrong gradient is as wrong.
+after a little noise on parameters and inputs of the copy, where a wrong gradient is as wrong. A
+mistake made at ties alone is not seen there.
 """
 
 from __future__ import annotations
