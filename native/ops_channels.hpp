@@ -219,9 +219,8 @@ template <class T> void run_lookup(const Frame<T>& f) {
         for (i64 i = first; i < last; i++) {
             const i64 row = read_once(x + i);
             T* y = f.at[0] + i * D;
-            const T* from = f.at[1] + row * D;
             if (row >= 0 && row < rows)
-                in_vectors<T>(D, [=](i64 c, auto n) { store(y + c, load(from + c, n), n); });
+                in_vectors<T>(D, [=, from = f.at[1] + row * D](i64 c, auto n) { store(y + c, load(from + c, n), n); });
             else
                 for (i64 c = 0; c < D; c++) y[c] = std::numeric_limits<T>::quiet_NaN();
         }
