@@ -3,9 +3,13 @@
 import numpy as np
 
 dense_forward = lambda x, W, b: np.matmul(x, W) + b.reshape(1, -1)
-log_softmax = lambda s: s - (m := s.max(1, keepdims=True)) - np.log(np.exp(s - m).sum(1, keepdims=True))
+log_softmax = lambda s: (
+    s - (m := s.max(1, keepdims=True)) - np.log(np.exp(s - m).sum(1, keepdims=True))
+)
 cross_entropy = lambda s, y: np.mean([-row[k] for row, k in zip(log_softmax(s), y)])
-cross_entropy_gradient = lambda s, y: (np.exp(log_softmax(s)) - (y[:, None] == np.arange(s.shape[1]))) / s.shape[0]
+cross_entropy_gradient = lambda s, y: (
+    (np.exp(log_softmax(s)) - (y[:, None] == np.arange(s.shape[1]))) / s.shape[0]
+)
 sigmoid = lambda z: 0.5 * (1 + np.tanh(0.5 * z))
 sigmoid_derivative = lambda z: 0.25 * (1 - np.tanh(0.5 * z) ** 2)
 relu = lambda z: z * (z > 0)
@@ -72,5 +76,8 @@ def train_step(layers, loss, optimizer, x, labels):
 
 
 def train_epoch(layers, loss, optimizer, x, labels, size, order):
-    pairs = [(len(a), train_step(layers, loss, optimizer, a, b)) for a, b in batches(x[order], labels[order], size)]
+    pairs = [
+        (len(a), train_step(layers, loss, optimizer, a, b))
+        for a, b in batches(x[order], labels[order], size)
+    ]
     return sum(n * v for n, v in pairs) / len(order)
