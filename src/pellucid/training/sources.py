@@ -65,7 +65,7 @@ class ArraySource:
         layers = [node.layer for node in net.graph.nodes if node.layer is not None]
         self._join_single = any(layer.batch_statistics for layer in layers)
         self.rows: int | None = data.rows if self.kept is None else len(self.kept)
-        self.steps_per_epoch: int | None = self.batches(0).count
+        self.steps_per_epoch: int | None = self.cut(data, self.kept).count
 
     def order(self, epoch: int) -> Array | None:
         """The rows to train on in the order of this epoch; None: all, from first to last."""
