@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pellucid.layers.base import Cache
 from pellucid.losses import Loss
+from pellucid.special import sigmoid
 
 Array = NDArray[Any]
 
@@ -89,9 +90,7 @@ class BinaryLogLoss(Clipped):
         return dz
 
     def response(self, y_pred: Array) -> Array:
-        e = np.exp(-np.abs(y_pred))
-        p: Array = np.where(y_pred >= 0, 1.0, e) / (1 + e)
-        return p
+        return sigmoid(y_pred)
 
 
 @final
